@@ -1,0 +1,122 @@
+"""How features become a decision: lists, rules, the model, and the policy that joins them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Outcome(StrEnum):
+    """What is to be done with a transaction, from mildest to strictest."""
+
+    APPROVE = "approve"
+    REVIEW = "review"
+    BLOCK = "block"
+
+
+class RiskLevel(StrEnum):
+    """The band a score falls into."""
+
+    LOW = "LOW"
+    MEDIUM = "MEDIUM"
+    HIGH = "HIGH"
+    CRITICAL = "CRITICAL"
+
+
+class Action(StrEnum):
+    """What a rule asks for where it hits."""
+
+    ALLOW = "allow"
+    SCORE = "score"
+    """Raise the score to at least the rule's; the policy's thresholds decide."""
+    REVIEW = "review"
+    BLOCK = "block"
+
+
+class Stage(StrEnum):
+    """Who speaks in a policy's precedence."""
+
+    ALLOW = "allow"
+    MODEL = "model"
+    """The score of the model and of scoring rules, against the thresholds."""
+    REVIEW = "review"
+    BLOCK = "block"
+
+
+class ValueList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A list of values, such as blocked users.
+
+    Attributes:
+        name: The name features refer to.
+        values: The values, as text (numbers too).
+        file: A text file with one value a line, beside the pipeline's file; `#` starts a comment.
+    """
+
+    name: str
+    values: tuple[str, ...] = ()
+    file: str | None = None
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A predicate and what to do where it holds.
+
+    Attributes:
+        code: The reason code, upper case: `MULE_FAN_IN`.
+        when: A SQL predicate over fields and features. Where it is null, the rule does not hit.
+        action: What it asks for.
+        score: The score a hit gives, 0 to 1; unless said, the policy's threshold for its action.
+        reason: One sentence an analyst reads.
+    """
+
+    code: str
+    when: str
+    action: Action
+    score: float | None = None
+    reason: str = ""
+
+
+class ModelRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The model a pipeline scores with.
+
+    Attributes:
+        name: Under which name its artefacts are kept; the pipeline's unless said.
+        features: Its inputs in order: numeric or boolean fields and features.
+        missing: The number that stands for null, in training and in serving.
+        trainer: How `fraudstream train` makes it.
+    """
+
+    features: tuple[str, ...]
+    name: str | None = None
+    missing: float = -1.0
+    trainer: str = "lightgbm"
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How scores and rule hits become one outcome.
+
+    Attributes:
+        medium: From this score on the risk level is MEDIUM, below it LOW.
+        high: From this score on HIGH.
+        critical: From this score on CRITICAL.
+        review_at: The score from which the outcome is at least `review`; unless said, `high`.
+        block_at: The score from which it is `block`; unless said, `critical`.
+        precedence: Who speaks, weakest first. `allow` resets to approve what spoke before it; the others raise.
+    """
+
+    medium: float = 0.3
+    high: float = 0.6
+    critical: float = 0.85
+    review_at: float | None = None
+    block_at: float | None = None
+    precedence: tuple[Stage, ...] = (Stage.ALLOW, Stage.MODEL, Stage.REVIEW, Stage.BLOCK)
+
+    @property
+    def review_threshold(self) -> float:
+        """The score from which an event is at least reviewed: the decision record's `threshold`."""
+        return self.high if self.review_at is None else self.review_at
+
+    @property
+    def block_threshold(self) -> float:
+        """The score from which an event is blocked."""
+        return self.critical if self.block_at is None else self.block_at

@@ -1,0 +1,95 @@
+"""A pipeline: everything a person declares, as one frozen value. Python and YAML make the same values."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from fraudstream.define.decision import ModelRef, Policy, Rule, ValueList
+from fraudstream.define.feature import Feature
+from fraudstream.schema.event import Event
+
+
+class Selection(StrEnum):
+    """Which decisions a route carries."""
+
+    ALL = "all"
+    APPROVED = "approved"
+    FLAGGED = "flagged"
+    """Outcome `review` or `block`, except duplicates: their first decision was flagged already."""
+
+
+class Form(StrEnum):
+    """How a decision is written."""
+
+    ENVELOPE = "envelope"
+    """`{"event": <original bytes>, "decision": {…}}`."""
+    FLAT = "flat"
+    """The event's own fields, then `fraud_score`, `is_fraud`, `risk_level`, `threshold`, `scored_at`, …"""
+    ALERT = "alert"
+    """What a person or a case system needs to act on."""
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A topic and the number of partitions `fraudstream topics create` gives it."""
+
+    name: str
+    partitions: int = 6
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One output topic: which decisions it gets and in which form."""
+
+    topic: str
+    carries: Selection = Selection.ALL
+    form: Form = Form.ENVELOPE
+    partitions: int = 6
+
+
+DEFAULT_ROUTES = (
+    Route(topic="fraud-scores"),
+    Route(topic="fraud-alerts", carries=Selection.FLAGGED, form=Form.ALERT, partitions=3),
+)
+
+
+class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A pipeline.
+
+    Attributes:
+        name: Lower case with dashes; also the consumer group and the prefix of the transactional id.
+        event: What it reads.
+        input: The topic it reads from.
+        labels: The topic of labels, or None. Needed by features of the label kinds.
+        dead_letters: Where input goes that cannot become a decision.
+        routes: Where decisions go.
+        lists: Lists that features look values up in.
+        features: The features.
+        rules: The rules.
+        model: The model, or None for rules alone.
+        policy: How scores and hits become an outcome.
+        description: What it is for.
+    """
+
+    name: str
+    event: Event
+    input: Topic
+    labels: Topic | None = None
+    dead_letters: Topic = Topic(name="fraud-dead-letters", partitions=1)
+    routes: tuple[Route, ...] = DEFAULT_ROUTES
+    lists: tuple[ValueList, ...] = ()
+    features: tuple[Feature, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    model: ModelRef | None = None
+    policy: Policy = Policy()
+    description: str = ""
+
+    def topics_to_create(self) -> list[tuple[str, int]]:
+        """Every topic the pipeline reads or writes, with its number of partitions."""
+        named = [self.input, self.labels, *self.routes, self.dead_letters]
+        partitions = {
+            topic.topic if isinstance(topic, Route) else topic.name: topic.partitions
+            for topic in named
+            if topic is not None
+        }
+        return list(partitions.items())

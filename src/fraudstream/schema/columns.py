@@ -1,0 +1,67 @@
+"""The columns an event's fields decode to: what the decoder writes and every later stage reads."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fraudstream.schema.event import Event, Field, FieldType, TimeFormat
+
+LATITUDE_NAMES = ("lat", "latitude")
+LONGITUDE_NAMES = ("lon", "lng", "longitude")
+
+
+class ColumnSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One decoded column.
+
+    Attributes:
+        name: The field's name; a location field `x` has three columns: `x` (the city's name), `x.lat` and `x.lon`.
+        type: STRING, INTEGER, DECIMAL, FLOAT, BOOLEAN or TIMESTAMP (a location is a STRING and two FLOATs).
+        paths: The JSON paths it is read from; the first present one counts.
+        required: Whether its absence makes the event a dead letter.
+        scale: Decimals: digits after the point.
+        format: Timestamps: how they are written.
+        location: The location field it belongs to, or None. A location column is null where its path is missing, or
+            holds the other form (an object where the name is read); but a required location must give a name or
+            both coordinates, and coordinates must lie in ±90 and ±180 degrees.
+    """
+
+    name: str
+    type: FieldType
+    paths: tuple[str, ...]
+    required: bool
+    scale: int = 0
+    format: TimeFormat = TimeFormat.ISO8601
+    location: str | None = None
+
+
+def columns_of(event: Event) -> tuple[ColumnSpec, ...]:
+    """The columns of an event, in the order of its fields."""
+    return tuple(column for field in event.fields for column in _columns_of_field(field))
+
+
+def _columns_of_field(field: Field) -> tuple[ColumnSpec, ...]:
+    path = field.path or field.name
+    if field.type is not FieldType.LOCATION:
+        scale = field.scale if field.type is FieldType.DECIMAL else 0
+        return (
+            ColumnSpec(
+                name=field.name,
+                type=field.type,
+                paths=(path,),
+                required=field.required,
+                scale=scale,
+                format=field.format,
+            ),
+        )
+    coordinate = {"type": FieldType.FLOAT, "required": False, "location": field.name}
+    return (
+        ColumnSpec(
+            name=field.name, type=FieldType.STRING, paths=(path,), required=False, location=field.name
+        ),
+        ColumnSpec(
+            name=f"{field.name}.lat", paths=tuple(f"{path}.{n}" for n in LATITUDE_NAMES), **coordinate
+        ),
+        ColumnSpec(
+            name=f"{field.name}.lon", paths=tuple(f"{path}.{n}" for n in LONGITUDE_NAMES), **coordinate
+        ),
+    )
