@@ -18,7 +18,9 @@ def parse_duration(text: str) -> int:
     """
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text.strip():
-        raise ValueError(f"{text!r} is not a duration; write a whole number and one of ms, s, m, h, d, w, like 5m or 7d")
+        raise ValueError(
+            f"{text!r} is not a duration; write a whole number and one of ms, s, m, h, d, w, like 5m or 7d"
+        )
     total = sum(int(number) * MILLISECONDS[unit] for number, unit in parts)
     if total <= 0:
         raise ValueError(f"{text!r} is not longer than zero")

@@ -52,12 +52,9 @@ class Column:
 
     def as_float(self) -> Floats:
         """float64[n]: decimals in major units, booleans as 0 and 1, null as NaN. Not defined for strings."""
-        if self.type.kind is Kind.FLOAT:
-            numbers = self.values.astype(np.float64, copy=False)
-        elif self.type.kind is Kind.DECIMAL:
-            numbers = self.values / np.float64(10**self.type.scale)
-        else:
-            numbers = self.values.astype(np.float64)
+        numbers: Floats = self.values.astype(np.float64, copy=False)
+        if self.type.kind is Kind.DECIMAL:
+            numbers = numbers / 10.0**self.type.scale
         if self.valid is not None:
             numbers = np.where(self.valid, numbers, np.nan)
         return numbers

@@ -53,15 +53,17 @@ def _columns_of_field(field: Field) -> tuple[ColumnSpec, ...]:
                 format=field.format,
             ),
         )
-    coordinate = {"type": FieldType.FLOAT, "required": False, "location": field.name}
+    names = {f"{field.name}.lat": LATITUDE_NAMES, f"{field.name}.lon": LONGITUDE_NAMES}
     return (
-        ColumnSpec(
-            name=field.name, type=FieldType.STRING, paths=(path,), required=False, location=field.name
-        ),
-        ColumnSpec(
-            name=f"{field.name}.lat", paths=tuple(f"{path}.{n}" for n in LATITUDE_NAMES), **coordinate
-        ),
-        ColumnSpec(
-            name=f"{field.name}.lon", paths=tuple(f"{path}.{n}" for n in LONGITUDE_NAMES), **coordinate
+        ColumnSpec(name=field.name, type=FieldType.STRING, paths=(path,), required=False, location=field.name),
+        *(
+            ColumnSpec(
+                name=name,
+                type=FieldType.FLOAT,
+                paths=tuple(f"{path}.{alternative}" for alternative in alternatives),
+                required=False,
+                location=field.name,
+            )
+            for name, alternatives in names.items()
         ),
     )
