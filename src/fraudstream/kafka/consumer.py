@@ -1,0 +1,236 @@
+"""The input of the stream: the topics' records in batches, from exactly the offsets the owner says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from fraudstream.kafka.client import LOGGER, build, client_config, explain
+from fraudstream.settings import Settings
+
+PartitionsHandler = Callable[[list[TopicPartition]], None]
+
+# What the client library reports and overcomes by itself; the loop just goes on.
+_PASSING = {
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._RESOLVE,
+    KafkaError._TIMED_OUT,
+    KafkaError._MAX_POLL_EXCEEDED,
+    KafkaError._WAIT_COORD,
+}
+_FETCHING = {
+    "isolation.level": "read_committed",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "earliest",
+    "enable.partition.eof": True,  # tells where the log ends behind the last transaction's marker
+    "session.timeout.ms": 6_000,
+    "heartbeat.interval.ms": 1_500,
+    # A fetch answers with the first byte; a full queue pauses a partition for 5 ms, not for the default second.
+    "fetch.min.bytes": 1,
+    "fetch.wait.max.ms": 100,
+    "fetch.queue.backoff.ms": 5,
+    "fetch.error.backoff.ms": 50,
+    "queued.min.messages": 50_000,
+    "queued.max.messages.kbytes": 65_536,
+    "max.partition.fetch.bytes": 4_194_304,
+    "check.crcs": True,
+    "topic.metadata.refresh.interval.ms": 30_000,
+}
+
+
+class InputConsumer:
+    """A member of the scoring group that reads committed records and never commits by itself.
+
+    The offsets are committed by the transaction that holds the output (`TransactionalProducer.commit`). All methods,
+    and so both handlers, run on the thread that calls `poll`; `poll` must be called at least every five minutes.
+
+    Args:
+        settings: Which cluster, as whom.
+        topics: The input topics; they must exist.
+        group_id: The consumer group, whose committed offsets say where processing stands.
+        on_assigned: Told the partitions this member now owns, each with the committed next offset (-1001: none yet)
+            and the metadata committed with it. Reading starts at those offsets, or at the earliest record.
+            It may change the offsets in place to start elsewhere.
+        on_revoked: Told the partitions about to be taken away. The transaction in hand must be finished or aborted
+            before it returns. `lost` is true where they are already another member's and a commit would fail.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topics: Sequence[str],
+        group_id: str,
+        *,
+        on_assigned: PartitionsHandler | None = None,
+        on_revoked: Callable[[list[TopicPartition], bool], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._topics = list(topics)
+        self._group_id = group_id
+        self._on_assigned = on_assigned
+        self._on_revoked = on_revoked
+        self._consumer: Any = None
+        self._ends: dict[tuple[str, int], int] = {}
+
+    def open(self, timeout_s: float = 10.0) -> None:
+        """Joins the group; partitions arrive during a later `poll`.
+
+        Raises:
+            TopicError: An input topic does not exist or may not be read.
+            BrokerUnreachable: No broker answered in `timeout_s`.
+        """
+        config = client_config(self._settings) | _FETCHING | {"group.id": self._group_id, "error_cb": self._note}
+        config |= dict(self._settings.kafka_properties)
+        self._consumer = build(Consumer, self._settings, config)
+        for topic in self._topics:
+            try:
+                found = self._consumer.list_topics(topic, timeout=timeout_s).topics[topic]
+            except KafkaException as failed:
+                raise explain(self._settings, failed.args[0], f"Looking for the input topic {topic}") from None
+            if found.error is not None:
+                raise explain(self._settings, found.error, f"Reading the input topic {topic}")
+        self._consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+
+    def poll(self, max_messages: int, wait_s: float) -> list[Message]:
+        """Up to `max_messages` records: waits at most `wait_s` for the first, and not at all for the rest.
+
+        Records of one partition come in offset order; across partitions in the order fetched. Partition handlers
+        run inside. An empty list means that nothing came in time.
+
+        Raises:
+            TopicError: An input topic is gone or may not be read.
+            SettingError: The cluster refused who we are.
+            BrokerUnreachable: The client failed in a way it cannot recover from.
+        """
+        deadline = time.monotonic() + wait_s
+        batch: list[Message] = []
+        while True:
+            first = self._consumer.poll(max(0.0, deadline - time.monotonic()))
+            if first is None:
+                return batch
+            if first.error() is None:
+                batch.append(first)
+                break
+            self._passed_over(first)
+        while len(batch) < max_messages:
+            more = self._consumer.consume(max_messages - len(batch), 0)
+            if not more:
+                break
+            batch.extend(m for m in more if m.error() is None or self._passed_over(m))
+        return batch
+
+    def assignment(self) -> list[TopicPartition]:
+        """The partitions this member owns now."""
+        return list(self._consumer.assignment())
+
+    def committed(
+        self, partitions: list[TopicPartition] | None = None, timeout_s: float = 10.0
+    ) -> list[TopicPartition]:
+        """The group's committed next offsets with their metadata, once no transaction on them is open.
+
+        Offset -1001 means that none has been committed.
+
+        Raises:
+            BrokerUnreachable: The group's coordinator did not answer in `timeout_s`.
+        """
+        asked = self.assignment() if partitions is None else partitions
+        if not asked:
+            return []
+        try:
+            answered = self._consumer.committed([TopicPartition(p.topic, p.partition) for p in asked], timeout_s)
+        except KafkaException as failed:
+            raise explain(self._settings, failed.args[0], f"Reading the offsets of group {self._group_id}") from None
+        for partition in answered:
+            if partition.error is not None:
+                raise explain(self._settings, partition.error, f"Reading the offsets of group {self._group_id}")
+        return list(answered)
+
+    def rewind(self, offsets: list[TopicPartition]) -> None:
+        """Makes the next record of each partition the one at its offset; a negative offset means the earliest.
+
+        What had been fetched from those partitions is dropped. Partitions must be assigned.
+
+        Raises:
+            BrokerUnreachable: The client could not seek.
+        """
+        for partition in offsets:
+            target = partition.offset if partition.offset >= 0 else OFFSET_BEGINNING
+            self._ends.pop((partition.topic, partition.partition), None)
+            try:
+                self._consumer.seek(TopicPartition(partition.topic, partition.partition, target))
+            except KafkaException as failed:
+                raise explain(self._settings, failed.args[0], f"Rewinding {partition.topic}") from None
+
+    def pause(self, partitions: list[TopicPartition] | None = None) -> None:
+        """Stops delivery from the partitions (all by default) while `poll` keeps the membership alive."""
+        self._consumer.pause(self.assignment() if partitions is None else partitions)
+
+    def resume(self, partitions: list[TopicPartition] | None = None) -> None:
+        """Takes delivery up again where it stopped."""
+        self._consumer.resume(self.assignment() if partitions is None else partitions)
+
+    def lag(self) -> dict[tuple[str, int], int | None]:
+        """Records not yet delivered, by (topic, partition), from what the last fetches told: no broker is asked.
+
+        None where nothing has been fetched yet. Zero when the end has been reached. While catching up the figure
+        includes transaction markers and aborted records.
+        """
+        lags: dict[tuple[str, int], int | None] = {}
+        for place in self._consumer.position(self._consumer.assignment()):
+            key = (place.topic, place.partition)
+            _, high = self._consumer.get_watermark_offsets(place, cached=True)
+            at = max(place.offset, self._ends.get(key, -1))
+            lags[key] = max(0, high - at) if high >= 0 and at >= 0 else None
+        return lags
+
+    def caught_up(self) -> bool:
+        """Whether every owned partition has been delivered to its end as last seen."""
+        return all(lag == 0 for lag in self.lag().values())
+
+    def group_metadata(self) -> Any:
+        """Who we are in the group right now; to be read anew for every commit, after the latest `poll`."""
+        return self._consumer.consumer_group_metadata()
+
+    def close(self) -> None:
+        """Leaves the group; the revoked handler runs first."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+    def _assigned(self, _: Any, partitions: list[TopicPartition]) -> None:
+        self._ends.clear()
+        committed = self.committed(partitions)
+        if self._on_assigned:
+            self._on_assigned(committed)
+        starts = [
+            TopicPartition(p.topic, p.partition, p.offset if p.offset >= 0 else OFFSET_BEGINNING) for p in committed
+        ]
+        self._consumer.assign(starts)
+
+    def _revoked(self, _: Any, partitions: list[TopicPartition]) -> None:
+        if self._on_revoked:
+            self._on_revoked(partitions, False)
+
+    def _lost(self, _: Any, partitions: list[TopicPartition]) -> None:
+        if self._on_revoked:
+            self._on_revoked(partitions, True)
+
+    def _passed_over(self, message: Message) -> bool:
+        """Takes note of an event that is not a record (always False), or raises what the loop cannot overcome."""
+        error = message.error()
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._ends[(message.topic(), message.partition())] = message.offset()
+        elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
+            where = f" {message.topic()}" if message.topic() else f"s {', '.join(self._topics)}"
+            raise explain(self._settings, error, f"Reading the input topic{where}")
+        else:
+            LOGGER.warning("consumer: %s", error.str())
+        return False
+
+    def _note(self, error: KafkaError) -> None:
+        LOGGER.warning("consumer: %s", error.str())
