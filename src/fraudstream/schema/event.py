@@ -14,7 +14,7 @@ class FieldType(StrEnum):
     INTEGER = "integer"
     """A whole number of at most 64 bits. A JSON string of digits is a wrong type, not a number."""
     DECIMAL = "decimal"
-    """Money and other exact decimals, held as int64 minor units of 10^-scale. A JSON number, or a string holding one."""
+    """Money and other exact decimals, held as int64 minor units of 10^-scale. A JSON number, or one in quotes."""
     FLOAT = "float"
     """A finite float64. It cannot be summed: sums of floats depend on their order."""
     BOOLEAN = "boolean"

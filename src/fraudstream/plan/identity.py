@@ -1,0 +1,69 @@
+"""Hashes that name definitions: equal hashes are equal meaning, whatever the text looked like."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from fraudstream.define.decision import ValueList
+from fraudstream.define.pipeline import Pipeline
+from fraudstream.plan.expression import canonical
+from fraudstream.plan.plan import KeyedLog, PlannedRule, Stored, Versions
+from fraudstream.schema.event import Event
+from fraudstream.units import parse_duration
+
+
+def digest(value: object) -> str:
+    """The first 16 hex digits of the SHA-256 of a value's canonical JSON."""
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()[:16]
+
+
+def describe_stored(stored: Stored) -> str:
+    """What is kept for each event, as one line of text that does not depend on how its filter was written."""
+    about = f" of {stored.of}" if stored.of else ""
+    where = f" where {canonical(stored.where)}" if stored.where else ""
+    steps = f" after {' then '.join(canonical(step) for step in stored.steps)}" if stored.steps else ""
+    return f"{stored.kind}{about}{where}{steps}"
+
+
+def describe_state(event: Event, logs: tuple[KeyedLog, ...], dedup_ms: int) -> dict[str, object]:
+    """Everything that decides what is stored: the definition of the state's identity, and what `diff` compares.
+
+    Every field belongs to it, used by a log or not: whether an event is a dead letter depends on all of them.
+    """
+    return {
+        "fields": {
+            field.name: [field.type, field.path or field.name, field.scale, field.format, field.required]
+            for field in event.fields
+        },
+        "id": event.id,
+        "time": event.time,
+        "max_bytes": event.max_bytes,
+        "max_future_ms": parse_duration(event.max_future),
+        "dedup_ms": dedup_ms,
+        "logs": {
+            log.name: {
+                "retention_ms": log.retention_ms,
+                "label_retention_ms": log.label_retention_ms,
+                "stored": sorted(describe_stored(stored) for stored in log.stored),
+            }
+            for log in logs
+        },
+    }
+
+
+def state_identity(event: Event, logs: tuple[KeyedLog, ...], dedup_ms: int) -> str:
+    """The hash of everything that decides what is stored."""
+    return digest(describe_state(event, logs, dedup_ms))
+
+
+def versions_of(pipeline: Pipeline, rules: tuple[PlannedRule, ...], lists: tuple[ValueList, ...]) -> Versions:
+    """The hashes a decision carries: of the whole pipeline, its rules and its lists' values."""
+    return Versions(
+        pipeline=digest(pipeline),
+        rules=digest(
+            [[rule.definition.code, canonical(rule.when), rule.definition.action, rule.score] for rule in rules]
+        ),
+        lists=digest({each.name: each.values for each in lists}),
+    )
