@@ -1,0 +1,150 @@
+"""Topics and offsets of a cluster: create, list, delete, where logs begin and end, where groups stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from fraudstream.errors import TopicError
+from fraudstream.kafka.client import build, client_config, explain
+from fraudstream.settings import Settings
+
+
+class Topic(NamedTuple):
+    """A topic as the cluster describes it.
+
+    Attributes:
+        partitions: Its number of partitions.
+        replicas: Copies of each partition.
+    """
+
+    name: str
+    partitions: int
+    replicas: int
+
+
+class Created(NamedTuple):
+    """What `create_topics` did: topics made now, and topics that were there with the wanted partitions."""
+
+    made: list[str]
+    existing: list[str]
+
+
+class KafkaAdmin:
+    """Administration of one cluster. Every method raises BrokerUnreachable, TopicError or SettingError as it fits.
+
+    Args:
+        settings: Which cluster, as whom.
+        timeout_s: How long any one question may take.
+    """
+
+    def __init__(self, settings: Settings, *, timeout_s: float = 10.0) -> None:
+        self._settings = settings
+        self._timeout_s = timeout_s
+        self._client = build(AdminClient, settings, client_config(settings))
+
+    def topics(self, *, internal: bool = False) -> dict[str, Topic]:
+        """Every topic by name, in order; those of Kafka's own (`__…`) only on demand."""
+        found = self._asked("Listing the topics", lambda: self._client.list_topics(timeout=self._timeout_s).topics)
+        return {
+            name: Topic(
+                name, len(about.partitions), max((len(p.replicas) for p in about.partitions.values()), default=0)
+            )
+            for name, about in sorted(found.items())
+            if internal or not name.startswith("__")
+        }
+
+    def create_topics(
+        self, wanted: Mapping[str, int], config: Mapping[str, str] | None = None, *, replicas: int = -1
+    ) -> Created:
+        """Makes the topics that are missing; running it again changes nothing.
+
+        Args:
+            wanted: Partitions by topic name.
+            config: Topic configuration of those made, e.g. `{"retention.ms": "-1"}`.
+            replicas: Copies of each partition; -1 is the cluster's default.
+
+        Raises:
+            TopicError: A topic is there with another number of partitions (nothing is made then), or cannot be made.
+        """
+        there = self.topics(internal=True)
+        wrong = [name for name, count in wanted.items() if name in there and there[name].partitions != count]
+        if wrong:
+            raise TopicError(
+                "; ".join(f"topic {n} has {there[n].partitions} partitions, not {wanted[n]}" for n in wrong)
+                + f" at {self._settings.bootstrap_servers}.",
+                "A key's partition depends on that number: declare the number it has, or delete the topic first.",
+            )
+        missing = [name for name in wanted if name not in there]
+        new = [NewTopic(n, wanted[n], replicas, config=dict(config or {})) for n in missing]
+        if new:
+            for name, future in self._client.create_topics(new, operation_timeout=self._timeout_s).items():
+                self._asked(f"Creating the topic {name}", future.result, unless=KafkaError.TOPIC_ALREADY_EXISTS)
+        return Created(missing, [name for name in wanted if name in there])
+
+    def delete_topics(self, names: Sequence[str]) -> None:
+        """Deletes the topics and everything in them; a name that is not there raises TopicError."""
+        for name, future in self._client.delete_topics(list(names), operation_timeout=self._timeout_s).items():
+            self._asked(f"Deleting the topic {name}", future.result)
+
+    def partitions_of(self, names: Iterable[str]) -> list[TopicPartition]:
+        """All partitions of the topics; raises TopicError where one is missing."""
+        there = self.topics(internal=True)
+        missing = [name for name in names if name not in there]
+        if missing:
+            raise TopicError(
+                f"There is no topic {', '.join(missing)} at {self._settings.bootstrap_servers}.",
+                f"There are: {', '.join(self.topics()) or 'none'}. Create it with `fraudstream topics create`.",
+            )
+        return [TopicPartition(name, p) for name in names for p in range(there[name].partitions)]
+
+    def beginning_offsets(self, names: Iterable[str]) -> dict[tuple[str, int], int]:
+        """The first offset kept, by (topic, partition)."""
+        return self._offsets(names, OffsetSpec.earliest())
+
+    def end_offsets(self, names: Iterable[str]) -> dict[tuple[str, int], int]:
+        """The offset after the last record, by (topic, partition): the high watermark.
+
+        Transaction markers count, so this is not a number of records.
+        """
+        return self._offsets(names, OffsetSpec.latest())
+
+    def committed_offsets(self, group_id: str, names: Iterable[str]) -> dict[tuple[str, int], TopicPartition]:
+        """The next offsets a group has committed, with their metadata; partitions without a commit are left out.
+
+        A transaction still open may hold a newer commit back.
+        """
+        asked = ConsumerGroupTopicPartitions(group_id, self.partitions_of(names))
+        future = self._client.list_consumer_group_offsets([asked])[group_id]
+        answered = self._asked(f"Reading the offsets of group {group_id}", future.result)
+        return {(p.topic, p.partition): p for p in answered.topic_partitions if p.offset >= 0}
+
+    def group_members(self, group_id: str) -> list[str]:
+        """The member ids of a consumer group; empty for a group that does not exist."""
+        future = self._client.describe_consumer_groups([group_id], request_timeout=self._timeout_s)[group_id]
+        doing = f"Describing the group {group_id}"
+        described = self._asked(doing, future.result, unless=KafkaError.GROUP_ID_NOT_FOUND)
+        return [member.member_id for member in described.members] if described else []
+
+    def _offsets(self, names: Iterable[str], spec: Any) -> dict[tuple[str, int], int]:
+        partitions = self.partitions_of(names)
+        if not partitions:
+            return {}
+        futures = self._client.list_offsets({p: spec for p in partitions}, request_timeout=self._timeout_s)
+        return {
+            (p.topic, p.partition): self._asked(f"Reading the offsets of {p.topic}", future.result).offset
+            for p, future in futures.items()
+        }
+
+    def _asked(self, doing: str, question: Callable[[], Any], unless: int | None = None) -> Any:
+        """The answer, or the user's error for Kafka's; None where the error is the one of `unless`."""
+        try:
+            return question()
+        except KafkaException as failed:
+            error = failed.args[0]
+            if error.code() == unless:
+                return None
+            raise explain(self._settings, error, doing) from None

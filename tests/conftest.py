@@ -1,0 +1,87 @@
+"""Fixtures every test may use: above all a real Kafka broker, started once for the whole run."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fraudstream.settings import Settings, load_settings
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Apache Kafka broker in a temporary folder.
+
+    FRAUDSTREAM_TEST_BOOTSTRAP names one that is running already, which makes repeated runs quicker.
+    """
+    given = os.environ.get("FRAUDSTREAM_TEST_BOOTSTRAP")
+    if given:
+        yield given
+        return
+    from fraudstream.kafka.local import LocalBroker
+
+    local = LocalBroker(tmp_path_factory.mktemp("broker") / "kafka", heap_mb=384)
+    status = local.start()
+    assert status.bootstrap_servers is not None
+    yield status.bootstrap_servers
+    local.clean(force=True)
+
+
+@pytest.fixture(scope="session")
+def kafka_settings(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings for the real broker, with a project folder of their own and nothing from the environment."""
+    return load_settings({"bootstrap_servers": broker}, environ={}, folder=tmp_path_factory.mktemp("project"))
+
+
+_numbers = itertools.count(time.time_ns() // 1_000_000)
+
+
+@pytest.fixture(scope="session")
+def new_topic(kafka_settings: Settings) -> Callable[..., str]:
+    """Makes a fresh topic on the real broker: `new_topic("scores", partitions=3)` gives its unique name."""
+    from fraudstream.kafka.admin import KafkaAdmin
+
+    admin = KafkaAdmin(kafka_settings)
+
+    def make(name: str = "topic", partitions: int = 1) -> str:
+        unique = f"{name}-{next(_numbers)}"
+        admin.create_topics({unique: partitions})
+        return unique
+
+    return make
+
+
+@pytest.fixture
+def unique_id() -> str:
+    """A name no other test uses, for groups and transactional ids."""
+    return f"test-{next(_numbers)}"
+
+
+@pytest.fixture
+def fraudstream(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the installed command in an empty folder: `fraudstream("topics", "list")`; never raises on its exit code."""
+    import sys
+
+    program = Path(sys.executable).with_name("fraudstream")
+
+    def run(
+        *arguments: str, env: dict[str, str] | None = None, timeout_s: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("FRAUDSTREAM_")}
+        return subprocess.run(
+            [str(program), *arguments],
+            cwd=tmp_path,
+            env=clean | {"NO_COLOR": "1", "COLUMNS": "120"} | (env or {}),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    return run
