@@ -133,7 +133,7 @@ class KafkaAdmin:
         partitions = self.partitions_of(names)
         if not partitions:
             return {}
-        futures = self._client.list_offsets({p: spec for p in partitions}, request_timeout=self._timeout_s)
+        futures = self._client.list_offsets(dict.fromkeys(partitions, spec), request_timeout=self._timeout_s)
         return {
             (p.topic, p.partition): self._asked(f"Reading the offsets of {p.topic}", future.result).offset
             for p, future in futures.items()
