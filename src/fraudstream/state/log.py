@@ -1,0 +1,112 @@
+"""One keyed log in memory: the table of its keys, their blocks, and the pool of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fraudstream.state.kernels import keyed_log as kernel
+from fraudstream.state.kernels.hash_table import EMPTY, find_slots, rehash
+
+Int64s = npt.NDArray[np.int64]
+UInt64s = npt.NDArray[np.uint64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+_SMALLEST_TABLE = 1_024
+_FULLEST = 0.6
+"""Above this share of places taken, probing gets slow; the table doubles."""
+
+
+class KeyTable:
+    """Gives every key a slot: a small number that stays the key's for good."""
+
+    def __init__(self) -> None:
+        self.low: UInt64s = np.zeros(_SMALLEST_TABLE, np.uint64)
+        self.high: UInt64s = np.zeros(_SMALLEST_TABLE, np.uint64)
+        self.slot: npt.NDArray[np.int32] = np.full(_SMALLEST_TABLE, EMPTY, np.int32)
+        self.n_keys = 0
+
+    def slots(self, low: UInt64s, high: UInt64s, valid: Bools) -> Int64s:
+        """int64[n], each row's slot; -1 where its key is null."""
+        self._make_room(len(low))
+        slots: Int64s = np.empty(len(low), np.int64)
+        self.n_keys = find_slots(self.low, self.high, self.slot, low, high, valid, self.n_keys, slots)
+        return slots
+
+    def _make_room(self, rows: int) -> None:
+        size = len(self.slot)
+        while (self.n_keys + rows) > size * _FULLEST:
+            size *= 2
+        if size > len(self.slot):
+            low, high = np.zeros(size, np.uint64), np.zeros(size, np.uint64)
+            slot = np.full(size, EMPTY, np.int32)
+            rehash(self.low, self.high, self.slot, low, high, slot)
+            self.low, self.high, self.slot = low, high, slot
+
+
+class Log:
+    """The events of every key, and the kernel's way in.
+
+    Args:
+        columns: int64[width, 4], the layout's columns.
+        retention_ms: How long events are kept behind the newest of their key.
+    """
+
+    def __init__(self, columns: Int64s, retention_ms: int) -> None:
+        self.columns = columns
+        self.retention_ms = retention_ms
+        self.pool: Int64s = np.zeros((_SMALLEST_TABLE, len(columns)), np.int64)
+        self.blocks: Int64s = np.full((_SMALLEST_TABLE, 4), -1, np.int64)
+        self.counters: Int64s = np.full(kernel.FREE + kernel.SIZE_CLASSES, -1, np.int64)
+        self.counters[: kernel.FREE] = 0
+
+    @property
+    def stored_total(self) -> int:
+        """How many events have been stored since the beginning."""
+        return int(self.counters[kernel.STORED_TOTAL])
+
+    def run(
+        self,
+        slots: Int64s,
+        times: Int64s,
+        orders: Int64s,
+        read: Bools,
+        store: Bools,
+        own: Bools,
+        contributions: Int64s,
+        cuts: Int64s,
+        reads: Int64s,
+        n_outputs: int,
+    ) -> tuple[Int64s, Floats, Bools, Bools]:
+        """Reads and stores a batch in order.
+
+        Returns:
+            values int64[n_outputs, n], floats float64[n_outputs, n], valid bool[n_outputs, n], late bool[n].
+        """
+        n = len(slots)
+        values = np.zeros((n_outputs, n), np.int64)
+        floats = np.zeros((n_outputs, n), np.float64)
+        valid = np.zeros((n_outputs, n), np.bool_)
+        late = np.zeros(n, np.bool_)
+        self._make_blocks(int(slots.max(initial=-1)) + 1)
+        done = 0
+        while True:
+            done = kernel.run_log(
+                self.pool, self.blocks, self.counters, self.columns, cuts, reads, self.retention_ms,
+                slots, times, orders, read, store, own, contributions, values, floats, valid, late, done,
+            )  # fmt: skip
+            if done == n:
+                return values, floats, valid, late
+            self._grow_pool()
+
+    def _make_blocks(self, keys: int) -> None:
+        if keys > len(self.blocks):
+            blocks = np.full((max(keys, 2 * len(self.blocks)), 4), -1, np.int64)
+            blocks[: len(self.blocks)] = self.blocks
+            self.blocks = blocks
+
+    def _grow_pool(self) -> None:
+        """Half as much again. The system moves large arrays without copying, and untouched rows take no memory."""
+        rows, width = self.pool.shape
+        self.pool.resize((rows + rows // 2 + 64, width), refcheck=False)

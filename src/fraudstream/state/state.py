@@ -1,0 +1,55 @@
+"""All that a pipeline remembers: a pure function of the input log."""
+
+from __future__ import annotations
+
+from fraudstream.plan.plan import KeyedLog, Plan
+from fraudstream.state.ids import EventIds
+from fraudstream.state.layout import LabelLayout, LogLayout
+from fraudstream.state.log import KeyTable, Log
+
+
+class KeyedState:
+    """The history of one key: its events and, where features read them, its known frauds."""
+
+    def __init__(self, log: KeyedLog) -> None:
+        self.log = log
+        self.layout = LogLayout(log)
+        self.keys = KeyTable()
+        self.events = Log(self.layout.columns, log.retention_ms)
+        self.label_layout = LabelLayout(log) if log.label_retention_ms else None
+        self.frauds = Log(self.label_layout.columns, log.label_retention_ms) if self.label_layout else None
+
+
+class State:
+    """The state of a plan, empty when made.
+
+    Attributes:
+        identity: The hash of what decides what is stored.
+        logs: One for each keyed log of the plan, in its order.
+        ids: First copies and labels by event id; None where events have no id.
+        sequence: How many events have been decided: the place of the next in processing order.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.identity = plan.state_identity
+        self.logs = [KeyedState(log) for log in plan.logs]
+        labelled = sum(1 for state in self.logs if state.frauds is not None)
+        self.ids = EventIds(plan.dedup_ms, plan.label_retention_ms, labelled) if plan.pipeline.event.id else None
+        self.sequence = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory the state's arrays take, unused room included."""
+        arrays = [
+            array
+            for state in self.logs
+            for log in (state.events, state.frauds)
+            if log is not None
+            for array in (log.pool, log.blocks, state.keys.low, state.keys.high, state.keys.slot)
+        ]
+        return sum(array.nbytes for array in arrays) + (self.ids.table.nbytes if self.ids else 0)
+
+    @property
+    def n_keys(self) -> int:
+        """How many keys are known, over all logs."""
+        return sum(state.keys.n_keys for state in self.logs)
