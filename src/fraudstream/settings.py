@@ -166,7 +166,7 @@ def load_settings(
     found = _from_file(config, folder)
     found.update(_from_environment(environ, folder))
     for name, text in given.items():
-        found[name] = _Value(text, f"the flag --{name.replace('_', '-')}", folder)
+        _note_flag(found, name, text, folder)
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for name, kind in _KINDS.items():
@@ -236,6 +236,21 @@ def _note(found: dict[str, _Value], name: str, shown: str, table: str, value: _V
         names = [("kafka." if k.table else "") + n for n, k in _file_names()]
         raise SettingError(f"{value.origin} is not a setting.", _did_you_mean(shown, names))
     found[name] = value
+
+
+def _note_flag(found: dict[str, _Value], name: str, text: str | Path, folder: Path) -> None:
+    """Takes one flag: `--bootstrap-servers`, or `--set` for any other setting."""
+    flag = "--bootstrap-servers" if name == "bootstrap_servers" else f"--set {name}=…"
+    kind = _KINDS.get(name)
+    if kind and kind.secret:
+        raise SettingError(
+            f"The flag {flag} gives a secret, which everyone on this machine could read in the list of processes.",
+            f"Put it into the environment variable {_variable(name)}, or into a file named by {name}_file.",
+        )
+    if kind is None and not _is_secret_file(name):
+        names = [n + "_file" if k.secret else n for n, k in _KINDS.items()]
+        raise SettingError(f"The flag {flag} names no setting.", _did_you_mean(name, names))
+    found[name] = _Value(text, f"the flag {flag}", folder)
 
 
 def _file_names() -> list[tuple[str, _Kind]]:

@@ -1,0 +1,64 @@
+"""The `fraudstream` command: a table of commands, each in a module of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from fraudstream import __version__
+from fraudstream.cli.lazy import LazyCommand, LazyGroup
+
+LazyGroup.table = {
+    "check": LazyCommand("fraudstream.cli.check", "Check a pipeline; show every problem with its place."),
+    "explain": LazyCommand("fraudstream.cli.explain", "Show what a pipeline does, as text a reviewer reads."),
+    "diff": LazyCommand("fraudstream.cli.diff", "Show what changes between two pipelines, and for stored state."),
+    "kafka": LazyCommand("fraudstream.cli.kafka", "Start, stop and clean a local Apache Kafka."),
+    "topics": LazyCommand("fraudstream.cli.topics", "Create and list topics."),
+    "run": LazyCommand("fraudstream.cli.run", "Score a pipeline's topics, exactly once, until stopped."),
+    "alerts": LazyCommand("fraudstream.cli.alerts", "Follow a pipeline's alerts."),
+    "simulate": LazyCommand("fraudstream.cli.simulate", "Generate transactions with fraud, to Kafka or files."),
+    "produce": LazyCommand("fraudstream.cli.produce", "Send a history file to a topic, in event-time order."),
+    "train": LazyCommand("fraudstream.cli.train", "Train a pipeline's model from a history file."),
+}
+
+app = typer.Typer(
+    cls=LazyGroup,
+    name="fraudstream",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"fraudstream {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Exit codes: 0 done · 1 a bug · 2 something to correct · 3 Kafka · 4 another scorer took over.")
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+) -> None:
+    """Score a Kafka topic of transactions as they happen: features over history, rules and a model, exactly once."""
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Python flushes once more on exit and would complain; there is nobody left to tell.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,50 @@
+"""Options that many commands share, with one wording, and the settings they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fraudstream.errors import UsageError
+from fraudstream.settings import Settings, load_settings
+
+BootstrapServers = Annotated[
+    str | None,
+    typer.Option(
+        "--bootstrap-servers",
+        "-b",
+        metavar="HOST:PORT,…",
+        help="Kafka's address; default: settings, or the local broker.",
+    ),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Settings file in place of fraudstream.toml.")
+]
+SetValues = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. sasl_username=scorer; repeatable."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def settings_from(
+    bootstrap_servers: str | None = None, config: Path | None = None, values: Sequence[str] | None = None
+) -> Settings:
+    """The settings of a command from its shared options.
+
+    Raises:
+        UsageError: A `--set` is not written NAME=VALUE.
+        SettingError: A setting is unknown or wrong.
+    """
+    flags: dict[str, str | Path | None] = {}
+    for pair in values or ():
+        name, separator, value = pair.partition("=")
+        if not separator or not name:
+            raise UsageError(f"--set {pair} is not understood.", "Write --set NAME=VALUE.")
+        flags[name.strip()] = value
+    if bootstrap_servers is not None:
+        flags["bootstrap_servers"] = bootstrap_servers
+    return load_settings(flags, config)
