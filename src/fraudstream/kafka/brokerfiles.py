@@ -31,6 +31,9 @@ def server_properties(data: Path, port: int, controller_port: int) -> str:
         "num.network.threads": "2",
         "num.io.threads": "4",
         "background.threads": "2",
+        # After a crash the new process may register only when the old one's session is over (default 9 s).
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
         # Quick to join, and quick to end what a killed scorer left open.
         "group.initial.rebalance.delay.ms": "0",
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
