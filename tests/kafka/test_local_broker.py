@@ -17,6 +17,7 @@ from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.jars import fetch_kafka
 from fraudstream.kafka.java import find_java
 from fraudstream.kafka.local import LocalBroker
+from fraudstream.kafka.transactions import TransactionalProducer, TransactionInDoubt
 from fraudstream.settings import load_settings
 
 Run = Callable[..., CompletedProcess[str]]
@@ -29,7 +30,7 @@ def script(path: Path, text: str) -> None:
 
 
 @pytest.mark.kafka
-def test_the_broker_keeps_topics_and_address_over_restarts_and_a_crash_and_clean_takes_all(tmp_path: Path) -> None:
+def test_the_broker_outlives_a_crash_with_its_topics_and_a_transaction_over_it_is_doubtful(tmp_path: Path) -> None:
     folder = tmp_path / ".fraudstream" / "kafka"
     local = LocalBroker(folder, heap_mb=256)
     assert local.status().state == "stopped"
@@ -51,6 +52,12 @@ def test_the_broker_keeps_topics_and_address_over_restarts_and_a_crash_and_clean
         with pytest.raises(UsageError, match="--force"):
             local.clean()
 
+        patient = {"transaction_timeout_ms": 60_000, "slow_commit_ms": 55_000}  # so that the clock has no say
+        producer = TransactionalProducer(settings, "over-a-crash", **patient)
+        producer.open()
+        producer.begin()
+        producer.send("kept", [b"x"])
+        producer._producer.flush(10)
         os.kill(status.pid or 0, signal.SIGKILL)
         deadline = time.monotonic() + 5
         while local.status().state != "crashed" and time.monotonic() < deadline:
@@ -58,6 +65,10 @@ def test_the_broker_keeps_topics_and_address_over_restarts_and_a_crash_and_clean
         assert local.status().state == "crashed"
 
         again = local.start()
+        with pytest.raises(TransactionInDoubt, match=r"_TRANSPORT|_ALL_BROKERS_DOWN|connection"):
+            producer.commit([], None)
+        producer.rebuild()
+        producer.close()
         assert again.bootstrap_servers == status.bootstrap_servers
         assert again.pid != status.pid
         assert KafkaAdmin(settings).topics()["kept"].partitions == 3

@@ -11,6 +11,7 @@ from confluent_kafka import Producer, TopicPartition
 
 from fraudstream.errors import FencedError, TopicError
 from fraudstream.kafka.admin import KafkaAdmin
+from fraudstream.kafka.alternating import AlternatingProducer
 from fraudstream.kafka.client import client_config
 from fraudstream.kafka.consumer import InputConsumer
 from fraudstream.kafka.transactions import (
@@ -275,3 +276,27 @@ def test_a_paused_consumer_delivers_nothing_until_resumed(
         assert consumer.poll(100, 0.2) == []
         consumer.resume()
         assert read(consumer, 90) == [b"%d" % i for i in range(10, 100)]
+
+
+def test_producers_in_turn_commit_in_order_and_are_fenced_by_a_successor(
+    kafka_settings: Settings, new_topic: NewTopic, unique_id: str
+) -> None:
+    source, target = new_topic("in"), new_topic("out")
+    fill(kafka_settings, source, 20)
+    pair, successor = (AlternatingProducer(kafka_settings, unique_id) for _ in range(2))
+    with reading(kafka_settings, [source], unique_id) as consumer:
+        assert len(read(consumer, 20)) == 20
+        pair.open()
+        for number in range(20):
+            pair.begin()
+            pair.send(target, [b"%d" % number], [b"key"])
+            pair.commit([TopicPartition(source, 0, number + 1)], consumer.group_metadata())
+        assert consumer.committed()[0].offset == 20
+        pair.begin()
+        pair.send(target, [b"zombie"])
+        successor.open()
+        with pytest.raises(FencedError):
+            pair.commit([], None)
+        pair.close()
+        successor.close()
+    assert committed_values(kafka_settings, target, unique_id) == [b"%d" % number for number in range(20)]
