@@ -1,0 +1,61 @@
+"""The rules, model and policy of a pipeline's file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fraudstream.define.decision import Action, ModelRef, Policy, Rule, Stage
+from fraudstream.define.reader import Reader
+from fraudstream.define.yaml_tree import Node
+
+
+def read_rules(read: Reader, node: Node | None) -> tuple[Rule, ...]:
+    """The rules; one with a problem is left out."""
+    rules = []
+    for code, each in read.mapping("rules", node).items():
+        path, before = f"rules.{code}", len(read.problems)
+        parts = read.mapping(path, each, ("when", "action", "score", "reason"))
+        when = read.text(f"{path}.when", parts.get("when"))
+        action = read.word(f"{path}.action", parts.get("action"), Action)
+        score = read.number(f"{path}.score", parts.get("score"))
+        reason = read.text(f"{path}.reason", parts.get("reason")) or ""
+        if len(read.problems) == before and when is None:
+            read.problem(path, each.line, "`when` is missing.", "Give the predicate: `when: amount > 100`.")
+        if len(read.problems) == before and action is None:
+            read.problem(path, each.line, "`action` is missing.", f"Give one of: {', '.join(Action)}.")
+        if when is not None and action is not None and len(read.problems) == before:
+            rules.append(Rule(code=code, when=when, action=action, score=score, reason=reason))
+    return tuple(rules)
+
+
+def read_model(read: Reader, node: Node | None) -> ModelRef | None:
+    """The model, if there is one."""
+    if node is None or node.value is None:
+        return None
+    parts = read.mapping("model", node, ModelRef.__struct_fields__)
+    defaults = ModelRef(features=())
+    missing = read.number("model.missing", parts.get("missing"))
+    return ModelRef(
+        features=read.texts("model.features", parts.get("features")),
+        name=read.text("model.name", parts.get("name")),
+        missing=defaults.missing if missing is None else missing,
+        trainer=read.text("model.trainer", parts.get("trainer")) or defaults.trainer,
+    )
+
+
+def read_policy(read: Reader, node: Node | None) -> Policy:
+    """The policy, with defaults for what is not said."""
+    parts = read.mapping("policy", node, Policy.__struct_fields__)
+    chosen: dict[str, Any] = {
+        name: read.number(f"policy.{name}", part) for name, part in parts.items() if name != "precedence"
+    }
+    chosen["precedence"] = _stages(read, parts.get("precedence"))
+    return Policy(**{name: value for name, value in chosen.items() if value is not None})
+
+
+def _stages(read: Reader, node: Node | None) -> tuple[Stage, ...] | None:
+    if node is None or node.value is None:
+        return None
+    items = node.value if isinstance(node.value, list) else [node]
+    words = [read.word(f"policy.precedence.{i}", item, Stage) for i, item in enumerate(items)]
+    return tuple(word for word in words if word is not None)

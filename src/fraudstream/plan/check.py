@@ -1,0 +1,155 @@
+"""Checks of what stands around features and rules: names, topics, the event, lists, the model and the policy."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+from fraudstream.define.decision import ValueList
+from fraudstream.define.reader import suggestion
+from fraudstream.plan.kinds import KEYS
+from fraudstream.plan.scope import Scope
+from fraudstream.schema.event import Field, FieldType
+from fraudstream.schema.types import FLOAT, Kind, type_of
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_PIPELINE_NAME = re.compile(r"(?=.{1,63}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_TOPIC_NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
+TRAINERS = ("lightgbm", "isolation_forest")
+_ROLES = {
+    "id": KEYS,
+    "time": frozenset({Kind.TIMESTAMP}),
+    "key": KEYS,
+    "amount": frozenset({Kind.DECIMAL, Kind.INTEGER}),
+}
+
+
+def check_topics(scope: Scope) -> None:
+    """The pipeline's name, and its topics: named rightly, each once."""
+    pipeline = scope.pipeline
+    if not _PIPELINE_NAME.fullmatch(pipeline.name):
+        scope.problem("name", f"{pipeline.name[:80]!r} is not a pipeline name.", "Use lower case words and dashes.")
+    topics = {"input": pipeline.input, "labels": pipeline.labels, "dead_letters": pipeline.dead_letters}
+    named = [(path, topic.name, topic.partitions) for path, topic in topics.items() if topic is not None]
+    named += [(f"routes.{i}", route.topic, route.partitions) for i, route in enumerate(pipeline.routes)]
+    seen: dict[str, str] = {}
+    for path, name, partitions in named:
+        if not _TOPIC_NAME.fullmatch(name):
+            advice = "Use letters, digits, '.', '_' and '-', at most 249."
+            scope.problem(path, f"{name[:80]!r} is not a topic name.", advice)
+        elif name in seen:
+            scope.problem(path, f"topic {name!r} is also `{seen[name]}`.", "Give each a topic of its own.")
+        if not 1 <= partitions <= 10_000:
+            scope.problem(path, f"{partitions} partitions.", "Use 1 to 10000.")
+        seen[name] = path
+    if not pipeline.routes:
+        scope.problem("routes", "no route: decisions would go nowhere.", "Add at least one topic.")
+
+
+def check_event(scope: Scope) -> None:
+    """The event's fields and roles; afterwards the scope knows the fields' types."""
+    event = scope.pipeline.event
+    for i, field in enumerate(event.fields):
+        _check_field(scope, f"event.fields.{field.name or i}", field)
+        scope.field_types[field.name] = type_of(field)
+        if field.type is FieldType.LOCATION:
+            scope.field_types |= {f"{field.name}.lat": FLOAT, f"{field.name}.lon": FLOAT}
+    scope.types |= scope.field_types
+    if not event.fields and not scope.broken:
+        scope.problem("event.fields", "no fields.", "List the fields with their types.")
+        return
+    for role, kinds in _ROLES.items():
+        name = getattr(event, role)
+        if name is not None:
+            found = event.field(name)
+            if found is not None and found.type is FieldType.LOCATION:
+                scope.problem(f"event.{role}", f"{name!r} is a location.", f"Allowed here: {', '.join(sorted(kinds))}.")
+            else:
+                scope.field(f"event.{role}", name, kinds)
+    for role in ("id", "time"):
+        field_of_role = event.field(getattr(event, role) or "")
+        if field_of_role is not None and not field_of_role.required:
+            found_optional = f"{field_of_role.name!r} is not required."
+            scope.problem(f"event.{role}", found_optional, "An event's id and time must be there.")
+    scope.duration("event.max_future", event.max_future)
+    scope.duration("event.dedup", event.dedup)
+    if not 2 <= event.max_bytes <= 1_048_576:
+        scope.problem("event.max_bytes", f"{event.max_bytes} bytes.", "Use 2 to 1048576.")
+
+
+def _check_field(scope: Scope, path: str, field: Field) -> None:
+    if not NAME.fullmatch(field.name):
+        advice = "Use letters, digits and '_', and say `path` where it stands elsewhere."
+        scope.problem(path, f"{field.name[:80]!r} is not a field name.", advice)
+    if field.name in scope.field_types:
+        scope.problem(path, "declared twice.", "Each field has one declaration.")
+    if field.type is FieldType.DECIMAL and not 0 <= field.scale <= 9:
+        scope.problem(f"{path}.scale", f"{field.scale} digits.", "Use 0 to 9.")
+    if field.path is not None and not all(field.path.split(".")):
+        scope.problem(f"{path}.path", f"{field.path!r} is not a path.", "Write names with dots between: `card.hash`.")
+
+
+def read_lists(scope: Scope) -> tuple[ValueList, ...]:
+    """The lists with the values of their files."""
+    loaded: dict[str, ValueList] = {}
+    for i, each in enumerate(scope.pipeline.lists):
+        path = f"lists.{each.name or i}"
+        if not NAME.fullmatch(each.name):
+            scope.problem(path, f"{each.name[:80]!r} is not a list's name.", "Use letters, digits and '_'.")
+        if each.name in loaded:
+            scope.problem(path, "declared twice.", "Each list has one declaration.")
+        values = each.values
+        if each.file is not None:
+            try:
+                values = (*values, *_lines(Path(each.file)))
+            except (OSError, ValueError) as error:
+                found = f"cannot read {each.file!r}: {getattr(error, 'strerror', None) or error}."
+                scope.problem(f"{path}.file", found, "Give a UTF-8 text file with one value a line.")
+        loaded[each.name] = ValueList(name=each.name, values=tuple(sorted(set(values))), file=each.file)
+    return tuple(loaded.values())
+
+
+def _lines(path: Path) -> list[str]:
+    """The values in a list's file: one a line, `#` starts a comment."""
+    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
+    return [line for line in lines if line]
+
+
+def check_model(scope: Scope) -> None:
+    """The model's inputs exist and are numbers or booleans."""
+    model = scope.pipeline.model
+    if model is None:
+        return
+    if not model.features:
+        scope.problem("model.features", "no inputs.", "Name numeric or boolean fields and features.")
+    repeated = sorted({name for name in model.features if model.features.count(name) > 1})
+    if repeated:
+        scope.problem("model.features", f"{repeated[0]!r} is given twice.", "Name each input once.")
+    for name in dict.fromkeys(model.features):
+        found = scope.types.get(name)
+        if found is None:
+            if name not in scope.broken:
+                scope.problem("model.features", f"no field or feature {name!r}.", suggestion(name, scope.types))
+        elif found.kind in (Kind.STRING, Kind.TIMESTAMP):
+            scope.problem("model.features", f"{name!r} is {found}.", "A model takes numbers and booleans.")
+    if model.name is not None and not _PIPELINE_NAME.fullmatch(model.name):
+        scope.problem("model.name", f"{model.name[:80]!r} is not a model's name.", "Use lower case words and dashes.")
+    if model.trainer not in TRAINERS:
+        scope.problem("model.trainer", f"unknown trainer {model.trainer[:80]!r}.", suggestion(model.trainer, TRAINERS))
+    if not math.isfinite(model.missing):
+        scope.problem("model.missing", f"{model.missing} is not a number.", "Use a finite number, like -1.")
+
+
+def check_policy(scope: Scope) -> None:
+    """Bands and thresholds rise; a stage speaks once."""
+    policy = scope.pipeline.policy
+    if not 0 <= policy.medium <= policy.high <= policy.critical <= 1:
+        found = f"bands medium {policy.medium}, high {policy.high}, critical {policy.critical}."
+        scope.problem("policy", found, "They must rise from 0 to 1.")
+    if not 0 <= policy.review_threshold <= policy.block_threshold <= 1:
+        found = f"review at {policy.review_threshold}, block at {policy.block_threshold}."
+        scope.problem("policy", found, "They must rise from 0 to 1.")
+    if len(set(policy.precedence)) != len(policy.precedence):
+        advice = "Name each of allow, model, review, block at most once."
+        scope.problem("policy.precedence", "a stage is named twice.", advice)
