@@ -18,7 +18,6 @@ from fraudstream.engine.nullable import (
     LEAST,
     Validity,
     Values,
-    absolute,
     across,
     both,
     chosen,
@@ -360,8 +359,8 @@ def _extreme(node: Call) -> Step:
 
 def _call(node: Call) -> Step:
     arguments = [_compiled(argument) for argument in node.arguments]
-    compute: Callable[..., tuple[Values, Validity]]
-    compute = absolute if node.function == "abs" and node.type != FLOAT else FUNCTIONS[node.function]
+    exact = node.function == "abs" and node.type != FLOAT
+    compute = FUNCTIONS["abs of integers" if exact else node.function]
 
     def run(columns: Columns) -> tuple[Values, Validity]:
         valid: Validity = None

@@ -97,7 +97,7 @@ def chosen(first: Values, a: tuple[Values, Validity], b: tuple[Values, Validity]
     return values, np.where(first, np.True_ if a[1] is None else a[1], np.True_ if b[1] is None else b[1])
 
 
-def absolute(values: Values, valid: Validity) -> tuple[Values, Validity]:
+def _absolute(values: Values, valid: Validity) -> tuple[Values, Validity]:
     """The absolute values of integers; null for the least, which has none."""
     return np.abs(values), both(valid, values != LEAST)
 
@@ -113,6 +113,7 @@ def _round(values: Values, digits: np.int64, valid: Validity) -> tuple[Values, V
 
 FUNCTIONS: dict[str, Callable[..., tuple[Values, Validity]]] = {
     "abs": lambda values, valid: (np.abs(values), valid),
+    "abs of integers": _absolute,
     "ceil": lambda values, valid: (np.ceil(values), valid),
     "day_of_week": lambda at_ms, valid: ((at_ms // _DAY_MS + 3) % 7 + 1, valid),  # 1970-01-01 was a Thursday
     "exp": lambda values, valid: finite(np.exp(values), valid),

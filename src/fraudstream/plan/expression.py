@@ -33,21 +33,21 @@ Function = Choice[
 ]  # fmt: skip
 
 
-class Literal(msgspec.Struct, frozen=True, tag="literal"):
+class Literal(msgspec.Struct, frozen=True, tag_field="node", tag="literal"):
     """A constant. Decimals are minor units, timestamps epoch milliseconds; None is null."""
 
     type: ValueType
     value: bool | int | float | str | None
 
 
-class Ref(msgspec.Struct, frozen=True, tag="ref"):
+class Ref(msgspec.Struct, frozen=True, tag_field="node", tag="ref"):
     """The value of a field or feature."""
 
     name: str
     type: ValueType
 
 
-class AsFloat(msgspec.Struct, frozen=True, tag="as_float"):
+class AsFloat(msgspec.Struct, frozen=True, tag_field="node", tag="as_float"):
     """An integer or decimal as float64 in major units: one conversion, then one division by 10^scale."""
 
     operand: Node
@@ -58,7 +58,7 @@ class AsFloat(msgspec.Struct, frozen=True, tag="as_float"):
         return FLOAT
 
 
-class Unary(msgspec.Struct, frozen=True, tag="unary"):
+class Unary(msgspec.Struct, frozen=True, tag_field="node", tag="unary"):
     """`-` of a number (its type stays) or `not` of a boolean."""
 
     operator: Choice["-", "not"]
@@ -70,7 +70,7 @@ class Unary(msgspec.Struct, frozen=True, tag="unary"):
         return self.operand.type
 
 
-class Arithmetic(msgspec.Struct, frozen=True, tag="arithmetic"):
+class Arithmetic(msgspec.Struct, frozen=True, tag_field="node", tag="arithmetic"):
     """Two integers, two floats, or the difference of two timestamps in milliseconds."""
 
     operator: ArithmeticOperator
@@ -83,7 +83,7 @@ class Arithmetic(msgspec.Struct, frozen=True, tag="arithmetic"):
         return FLOAT if self.left.type == FLOAT else INTEGER
 
 
-class Comparison(msgspec.Struct, frozen=True, tag="comparison"):
+class Comparison(msgspec.Struct, frozen=True, tag_field="node", tag="comparison"):
     """Two values of one type, or two exact numbers of any scales. Strings and booleans know only `=` and `<>`."""
 
     operator: ComparisonOperator
@@ -96,7 +96,7 @@ class Comparison(msgspec.Struct, frozen=True, tag="comparison"):
         return BOOLEAN
 
 
-class Logical(msgspec.Struct, frozen=True, tag="logical"):
+class Logical(msgspec.Struct, frozen=True, tag_field="node", tag="logical"):
     """Kleene's `and` or `or` of two or more booleans."""
 
     operator: LogicalOperator
@@ -108,7 +108,7 @@ class Logical(msgspec.Struct, frozen=True, tag="logical"):
         return BOOLEAN
 
 
-class IsNull(msgspec.Struct, frozen=True, tag="is_null"):
+class IsNull(msgspec.Struct, frozen=True, tag_field="node", tag="is_null"):
     """Whether a value is null (negated: is not null). Never null itself."""
 
     operand: Node
@@ -120,7 +120,7 @@ class IsNull(msgspec.Struct, frozen=True, tag="is_null"):
         return BOOLEAN
 
 
-class InValues(msgspec.Struct, frozen=True, tag="in"):
+class InValues(msgspec.Struct, frozen=True, tag_field="node", tag="in"):
     """Whether a value is one of some constants, which are of its own type, sorted, each once, and at least one."""
 
     operand: Node
@@ -133,7 +133,7 @@ class InValues(msgspec.Struct, frozen=True, tag="in"):
         return BOOLEAN
 
 
-class Case(msgspec.Struct, frozen=True, tag="case"):
+class Case(msgspec.Struct, frozen=True, tag_field="node", tag="case"):
     """The result of the first condition that is true, else `otherwise`. All results have one type."""
 
     branches: tuple[tuple[Node, Node], ...]
@@ -145,7 +145,7 @@ class Case(msgspec.Struct, frozen=True, tag="case"):
         return self.otherwise.type
 
 
-class Call(msgspec.Struct, frozen=True, tag="call"):
+class Call(msgspec.Struct, frozen=True, tag_field="node", tag="call"):
     """A function of values; `abs`, `coalesce`, `least` and `greatest` keep their arguments' one type."""
 
     function: Function

@@ -1,8 +1,8 @@
 """Expressions as DuckDB SQL, with the same values as everywhere else.
 
 Columns: strings are VARCHAR; integers, decimals (minor units) and timestamps (epoch milliseconds) BIGINT; floats
-DOUBLE; booleans BOOLEAN. Every operand is written once, so that the text cannot explode: a check that needs a value twice goes
-through a one-element list. Integer arithmetic runs in 128 bits and is cast back, null where it does not fit.
+DOUBLE; booleans BOOLEAN. Every operand is written once, so that the text cannot explode: a check that needs a value
+twice goes through a one-element list. Integer arithmetic runs in 128 bits and is cast back, null where it does not fit.
 """
 
 from __future__ import annotations
