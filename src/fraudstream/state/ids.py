@@ -82,7 +82,7 @@ class EventIds:
         width = kernel.SLOTS + n_label_logs if label_retention_ms else kernel.LABEL
         self.table: Int64s = _empty(_SMALLEST_TABLE, width)
         self.counters: Int64s = np.zeros(4, np.int64)
-        self.counters[kernel.NEWEST] = kernel.PENDING
+        self.counters[kernel.NEWEST] = -(2**62)  # before any event, and far from overflow
 
     @property
     def pending_labels(self) -> int:

@@ -50,14 +50,16 @@ class Log:
 
     Args:
         columns: int64[width, 4], the layout's columns.
+        cuts: int64[c], the look-backs at which windows begin and end.
         retention_ms: How long events are kept behind the newest of their key.
     """
 
-    def __init__(self, columns: Int64s, retention_ms: int) -> None:
+    def __init__(self, columns: Int64s, cuts: Int64s, retention_ms: int) -> None:
         self.columns = columns
+        self.cuts = cuts
         self.retention_ms = retention_ms
         self.pool: Int64s = np.zeros((_SMALLEST_TABLE, len(columns)), np.int64)
-        self.blocks: Int64s = np.full((_SMALLEST_TABLE, 4), -1, np.int64)
+        self.blocks: Int64s = np.full((_SMALLEST_TABLE, kernel.HINTS + len(cuts)), -1, np.int64)
         self.counters: Int64s = np.full(kernel.FREE + kernel.SIZE_CLASSES, -1, np.int64)
         self.counters[: kernel.FREE] = 0
 
@@ -75,7 +77,6 @@ class Log:
         store: Bools,
         own: Bools,
         contributions: Int64s,
-        cuts: Int64s,
         reads: Int64s,
         n_outputs: int,
     ) -> tuple[Int64s, Floats, Bools, Bools]:
@@ -93,7 +94,7 @@ class Log:
         done = 0
         while True:
             done = kernel.run_log(
-                self.pool, self.blocks, self.counters, self.columns, cuts, reads, self.retention_ms,
+                self.pool, self.blocks, self.counters, self.columns, self.cuts, reads, self.retention_ms,
                 slots, times, orders, read, store, own, contributions, values, floats, valid, late, done,
             )  # fmt: skip
             if done == n:
@@ -102,7 +103,7 @@ class Log:
 
     def _make_blocks(self, keys: int) -> None:
         if keys > len(self.blocks):
-            blocks = np.full((max(keys, 2 * len(self.blocks)), 4), -1, np.int64)
+            blocks = np.full((max(keys, 2 * len(self.blocks)), self.blocks.shape[1]), -1, np.int64)
             blocks[: len(self.blocks)] = self.blocks
             self.blocks = blocks
 

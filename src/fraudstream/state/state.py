@@ -15,9 +15,11 @@ class KeyedState:
         self.log = log
         self.layout = LogLayout(log)
         self.keys = KeyTable()
-        self.events = Log(self.layout.columns, log.retention_ms)
+        self.events = Log(self.layout.columns, self.layout.cuts, log.retention_ms)
         self.label_layout = LabelLayout(log) if log.label_retention_ms else None
-        self.frauds = Log(self.label_layout.columns, log.label_retention_ms) if self.label_layout else None
+        self.frauds: Log | None = None
+        if self.label_layout is not None:
+            self.frauds = Log(self.label_layout.columns, self.label_layout.cuts, log.label_retention_ms)
 
 
 class State:

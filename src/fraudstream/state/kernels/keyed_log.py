@@ -9,13 +9,17 @@ difference the row before a key's first event is kept as well, the *ghost*: the 
     block:   free …   ghost | event | event | event | free …
                         ^base-1 ^base                  length = 3
 
-Times of one key rise, so a window's start is found by galloping back from the previous, shorter window's start.
+Times of one key rise, so the start of a window moves little from one event of the key to the next. A key's block
+remembers where each window last began, and the search goes on from there: with large histories the kernel's time is
+cache misses, and this touches one or two rows a window where a binary search would touch ten.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
+
+from fraudstream.state.kernels.prefetch import prefetch_row
 
 NULL = np.int64(-(2**63))
 """Stands for null in value columns, and for `never` in times."""
@@ -27,12 +31,15 @@ TIME, ORDER, SUM, SQUARES_LOW, SQUARES_HIGH, VALUE, PREVIOUS, CHAIN = range(8)
 # (operation, end cut, start cut, column, second column, contribution, second contribution, prior, output).
 COUNT, DIFFERENCE, STD, MIN, MAX, DISTINCT, SINCE_LAST, SINCE_FIRST, LAST_PLACE, COMPLETES = range(10)
 
-# Fields of a key's block.
-OFFSET, CLASS, HEAD, LENGTH = range(4)
+# Fields of a key's block; from HINTS on, where each cut was found last, counted from the head.
+OFFSET, CLASS, HEAD, LENGTH, HINTS = range(5)
 
 # Fields of the log's counters; from FREE on, one list of free blocks for each size class.
 USED, LATE_TOTAL, STORED_TOTAL, FREE = range(4)
 SIZE_CLASSES = 60
+
+# How many events ahead a key's block, and then its rows, are fetched.
+FAR, NEAR = 12, 4
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -42,18 +49,27 @@ def _block_size(size_class):
 
 
 @njit(cache=True, nogil=True)
-def _first_after(pool, base, high, instant):
-    """The first of a key's events 0…high-1 that is later than `instant`; `high` if none is."""
-    if high == 0 or pool[base + high - 1, 0] <= instant:
-        return high
-    above = high - 1
-    step = 1
-    below = above - 1
-    while below >= 0 and pool[base + below, 0] > instant:
-        above = below
-        step *= 2
-        below = above - step
-    below = max(below, -1)
+def _first_after(pool, base, high, instant, hint):
+    """The first of a key's events 0…high-1 that is later than `instant`, `high` if none is; the search begins at `hint`."""
+    place = min(max(hint, 0), high)
+    if place > 0 and pool[base + place - 1, 0] > instant:
+        above = place - 1  # is later
+        step = 1
+        below = above - 1
+        while below >= 0 and pool[base + below, 0] > instant:
+            above = below
+            step *= 2
+            below = above - step
+        below = max(below, -1)
+    else:
+        below = place - 1  # is not later, or before the first
+        step = 1
+        above = place
+        while above < high and pool[base + above, 0] <= instant:
+            below = above
+            step *= 2
+            above = below + step
+        above = min(above, high)
     while above - below > 1:
         middle = (above + below) // 2
         if pool[base + middle, 0] > instant:
@@ -151,10 +167,12 @@ def _release(pool, counters, offset, size_class):
 
 @njit(cache=True, nogil=True)
 def _move(pool, source, target, count):
-    """Copies rows to lower or separate places; widths are small, so plain loops."""
-    for row in range(count):
-        for column in range(pool.shape[1]):
-            pool[target + row, column] = pool[source + row, column]
+    """Copies rows to a lower or separate place."""
+    cells = pool.reshape(-1)
+    width = pool.shape[1]
+    shift = (source - target) * width
+    for cell in range(target * width, (target + count) * width):
+        cells[cell] = cells[cell + shift]
 
 
 @njit(cache=True, nogil=True)
@@ -203,8 +221,11 @@ def _forget(pool, blocks, slot, horizon):
     dropped = 0
     while dropped < length and pool[base + dropped, 0] <= horizon:
         dropped += 1
-    blocks[slot, HEAD] += dropped
-    blocks[slot, LENGTH] = length - dropped
+    if dropped > 0:
+        blocks[slot, HEAD] += dropped
+        blocks[slot, LENGTH] = length - dropped
+        for hint in range(HINTS, blocks.shape[1]):
+            blocks[slot, hint] -= dropped
 
 
 @njit(cache=True, nogil=True)
@@ -303,6 +324,18 @@ def _distinct(pool, base, columns, column, start, end, own):
 
 
 @njit(cache=True, nogil=True)
+def _prefetch_key(pool, blocks, slot, n_cuts):
+    """Starts fetching the rows that an event of the key will touch: the newest, the oldest, and each window's start."""
+    if blocks[slot, OFFSET] < 0:
+        return
+    base = blocks[slot, OFFSET] + blocks[slot, HEAD]
+    prefetch_row(pool, base)
+    prefetch_row(pool, base + blocks[slot, LENGTH] - 1)
+    for cut in range(1, n_cuts):
+        prefetch_row(pool, base + blocks[slot, HINTS + cut])
+
+
+@njit(cache=True, nogil=True)
 def run_log(
     pool, blocks, counters, columns, cuts, reads, retention,
     slots, times, orders, read, store, own, contributions, out_values, out_floats, out_valid, late, begin,
@@ -311,7 +344,7 @@ def run_log(
 
     Args:
         pool: int64[rows, width], the blocks of all keys.
-        blocks: int64[keys, 4], each key's block: offset (-1: none yet), size class, head, length.
+        blocks: int64[keys, 4 + c], each key's block: offset (-1: none yet), size class, head, length, hints.
         counters: int64, see USED and its neighbours.
         columns: int64[width, 4], what each column of the pool holds.
         cuts: int64[c], rising look-backs in ms, the first 0: a read's window lies between two of them.
@@ -328,6 +361,10 @@ def run_log(
     n = slots.shape[0]
     found = np.zeros(cuts.shape[0], np.int64)
     for event in range(begin, n):
+        if event + FAR < n and slots[event + FAR] >= 0:
+            prefetch_row(blocks, slots[event + FAR])
+        if event + NEAR < n and slots[event + NEAR] >= 0:
+            _prefetch_key(pool, blocks, slots[event + NEAR], cuts.shape[0])
         slot = slots[event]
         if slot < 0:
             continue
@@ -350,11 +387,12 @@ def run_log(
                     counters[LATE_TOTAL] += 1
             base = blocks[slot, OFFSET] + blocks[slot, HEAD]
             length = blocks[slot, LENGTH]
-        position = _first_after(pool, base, length, time)
+        position = _first_after(pool, base, length, time, length)
         if read[event]:
             found[0] = position
             for cut in range(1, cuts.shape[0]):
-                found[cut] = _first_after(pool, base, found[cut - 1], time - cuts[cut])
+                found[cut] = _first_after(pool, base, found[cut - 1], time - cuts[cut], blocks[slot, HINTS + cut])
+                blocks[slot, HINTS + cut] = found[cut]
             _read(
                 pool, base, columns, cuts, found, reads, time, own[event], contributions, event,
                 out_values, out_floats, out_valid,

@@ -1,0 +1,215 @@
+"""Features over history: a batch and the state in, a column for each feature out, the state moved on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fraudstream.define.feature import FeatureKind
+from fraudstream.engine.batch import Batch
+from fraudstream.engine.column import Bools, Column, Floats, Int64s
+from fraudstream.engine.contribute import Contributor, float_of_order, key_of
+from fraudstream.engine.evaluate import evaluate
+from fraudstream.engine.kernels.geo import distances_km
+from fraudstream.engine.lists import Lists
+from fraudstream.plan.plan import Plan, PlannedFeature
+from fraudstream.schema.types import Kind
+from fraudstream.state.ids import LabelChanges, Labels
+from fraudstream.state.layout import Outputs
+from fraudstream.state.state import KeyedState, State
+
+_MS_PER_HOUR = 3_600_000.0
+_SHORTEST_TRIP_MS = 1_000
+_OFFSET_BITS = 47
+
+
+def coordinates_of(partition: Int64s, offset: Int64s) -> Int64s:
+    """int64[n]: partition and offset as one number that orders like the pair."""
+    return (partition.astype(np.int64) << _OFFSET_BITS) | offset
+
+
+def split_coordinates(order: Int64s) -> tuple[Int64s, Int64s]:
+    """Partition and offset back from `coordinates_of`."""
+    return order >> _OFFSET_BITS, order & ((1 << _OFFSET_BITS) - 1)
+
+
+@dataclass(slots=True)
+class Features:
+    """The features of a batch.
+
+    Attributes:
+        columns: The event's own columns and every feature, by name.
+        late: bool[n], older than the retention of one of its keys: decided, not stored there.
+        first: int64[n], the coordinates of a duplicate's first copy, -1 for others.
+    """
+
+    columns: dict[str, Column]
+    late: Bools
+    first: Int64s
+
+
+class Featurizer:
+    """Runs the features of a plan. It keeps nothing between batches: all that is remembered is in the state."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._lists = Lists(plan)
+        layouts = [state.layout for state in State(plan).logs]
+        self._contributors = [Contributor(layout.contributions) for layout in layouts]
+
+    def __call__(self, state: State, batch: Batch, labels: Labels, *, features: bool = True) -> Features:
+        """Moves the state on by a batch and gives its features.
+
+        Args:
+            state: Changed in place.
+            batch: Events in processing order.
+            labels: Labels with their places among the events.
+            features: Whether to compute features; without, only the state moves on (replay).
+        """
+        n = len(batch)
+        columns = dict(batch.columns)
+        orders = coordinates_of(batch.partition, batch.offset)
+        slots = [self._slots(each, columns, n) for each in state.logs]
+        first, changes = self._admit(state, batch, orders, slots, labels)
+        original = first < 0
+        late = np.zeros(n, np.bool_)
+        labelled = 0
+        for each, contributor, key_slots in zip(state.logs, self._contributors, slots, strict=True):
+            contributions = contributor(columns, n)
+            layout = each.layout
+            read = np.full(n, features)
+            values, floats, valid, log_late = each.events.run(
+                key_slots, batch.event_at_ms, orders, read, original, original, contributions,
+                layout.reads, layout.n_outputs,
+            )  # fmt: skip
+            late |= log_late
+            known = None
+            if each.frauds is not None:
+                known = _known_frauds(each, key_slots, batch.event_at_ms, orders, changes, labelled, features)
+                labelled += 1
+            if features:
+                columns |= {
+                    outputs.feature.name: self._finish(outputs, each, values, floats, valid, known, columns, key_slots)
+                    for outputs in layout.outputs
+                }
+        if features:
+            self._evaluate_rest(columns, n)
+        return Features(columns, late, first)
+
+    def _slots(self, each: KeyedState, columns: Mapping[str, Column], n: int) -> Int64s:
+        return each.keys.slots(*key_of(columns, each.log.by, n))
+
+    def _admit(
+        self, state: State, batch: Batch, orders: Int64s, slots: list[Int64s], labels: Labels
+    ) -> tuple[Int64s, LabelChanges | None]:
+        """Finds duplicates and what the labels change."""
+        id_field = self._plan.pipeline.event.id
+        if state.ids is None or id_field is None:
+            return np.full(len(batch), -1, np.int64), None
+        low, high, _ = key_of(batch.columns, (id_field,), len(batch))
+        labelled = [key_slots for each, key_slots in zip(state.logs, slots, strict=True) if each.frauds is not None]
+        label_slots = np.array(labelled, np.int64).reshape(len(labelled), len(batch))
+        return state.ids.admit(low, high, batch.event_at_ms, orders, label_slots, labels)
+
+    def _finish(
+        self,
+        outputs: Outputs,
+        each: KeyedState,
+        values: Int64s,
+        floats: Floats,
+        valid: Bools,
+        known: Int64s | None,
+        columns: Mapping[str, Column],
+        slots: Int64s,
+    ) -> Column:
+        """A feature's column from the parts its reads left."""
+        feature, parts = outputs.feature, outputs.parts
+        kind = feature.kind
+        if kind is FeatureKind.MEAN:
+            count = values[parts["count"]]
+            scale = _scale(self._plan, feature)
+            mean = values[parts["total"]] / np.maximum(count * 10**scale, 1)
+            return Column(feature.type, mean, _where(valid[parts["count"]] & (count > 0)))
+        if kind is FeatureKind.STD:
+            deviation = floats[parts["deviation"]] / 10.0 ** _scale(self._plan, feature)
+            return Column(feature.type, deviation, _where(valid[parts["deviation"]]))
+        if kind is FeatureKind.FIRST_SEEN:
+            return Column(feature.type, ~valid[parts["since_last"]], _where(slots >= 0))
+        if kind in (FeatureKind.DISTANCE_KM, FeatureKind.SPEED_KMH):
+            return _travel(feature, parts, values, valid, columns)
+        if kind in (FeatureKind.LABEL_COUNT, FeatureKind.LABEL_RATE):
+            assert known is not None and each.label_layout is not None
+            frauds = known[each.label_layout.output_of[feature.name]]
+            if kind is FeatureKind.LABEL_COUNT:
+                return Column(feature.type, frauds, _where(slots >= 0))
+            count = values[parts["count"]]
+            return Column(feature.type, frauds / np.maximum(count, 1), _where(valid[parts["count"]] & (count > 0)))
+        result = values[parts["value"]]
+        if feature.type.kind is Kind.BOOLEAN:
+            return Column(feature.type, result != 0, _where(valid[parts["value"]]))
+        if feature.type.kind is Kind.FLOAT:
+            return Column(feature.type, float_of_order(result), _where(valid[parts["value"]]))
+        return Column(feature.type, result, _where(valid[parts["value"]]))
+
+    def _evaluate_rest(self, columns: dict[str, Column], n: int) -> None:
+        """List look-ups and expressions, in the plan's order."""
+        for feature in self._plan.features:
+            if feature.kind is FeatureKind.IN_LIST:
+                columns[feature.name] = self._lists.contains(feature, columns)
+        for feature in self._plan.features:
+            if feature.expression is not None:
+                columns[feature.name] = evaluate(feature.expression, columns, n)
+
+
+def _where(valid: Bools) -> Bools | None:
+    """A validity mask in its shortest form: None where everything is valid."""
+    return None if valid.all() else valid
+
+
+def _scale(plan: Plan, feature: PlannedFeature) -> int:
+    return plan.types[feature.definition.of or ""].scale
+
+
+def _travel(
+    feature: PlannedFeature, parts: dict[str, int], values: Int64s, valid: Bools, columns: Mapping[str, Column]
+) -> Column:
+    """Distance from the last known place, or the speed it takes."""
+    lat, lon = (columns[f"{feature.definition.of}.{axis}"].as_float() for axis in ("lat", "lon"))
+    last_lat, last_lon = (float_of_order(values[parts[axis]]) for axis in ("lat", "lon"))
+    result = distances_km(last_lat, last_lon, lat, lon)
+    if feature.kind is FeatureKind.SPEED_KMH:
+        result = result / (np.maximum(values[parts["elapsed"]], _SHORTEST_TRIP_MS) / _MS_PER_HOUR)
+    return Column(feature.type, result, _where(valid[parts["lat"]] & ~np.isnan(lat) & ~np.isnan(lon)))
+
+
+def _known_frauds(
+    each: KeyedState,
+    slots: Int64s,
+    times: Int64s,
+    orders: Int64s,
+    changes: LabelChanges | None,
+    labelled: int,
+    features: bool,
+) -> Int64s:
+    """int64[outputs, n]: known frauds for each label feature, with the batch's changes applied in their places."""
+    assert each.frauds is not None and each.label_layout is not None and changes is not None
+    n, c = len(slots), len(changes.position)
+    layout = each.label_layout
+    # A change that comes after p events stands before event p: events take odd places, changes even ones.
+    places = np.argsort(np.concatenate([2 * np.arange(n) + 1, 2 * changes.position]), kind="stable")
+    is_change = np.concatenate([np.zeros(n, np.bool_), np.ones(c, np.bool_)])[places]
+    contributions = np.concatenate([np.zeros(n, np.int64), changes.change])[places].reshape(1, -1)
+    values, _, _, _ = each.frauds.run(
+        np.concatenate([slots, changes.slots[labelled]])[places],
+        np.concatenate([times, changes.times])[places],
+        np.concatenate([orders, changes.orders])[places],
+        ~is_change & features,
+        is_change,
+        np.zeros(n + c, np.bool_),
+        contributions,
+        layout.reads,
+        layout.n_outputs,
+    )
+    return values[:, ~is_change]

@@ -1,0 +1,112 @@
+"""A model's artefact on disk: the ONNX file and the manifest that says what it is.
+
+    models/<name>/<version>/model.onnx
+    models/<name>/<version>/manifest.json
+    models/<name>/current                    the version that serves
+
+A version is the hash of the ONNX file. An artefact is written beside its place and moved there whole, and `current` is
+replaced last, so a reader never meets half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from fraudstream.errors import ModelError
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What an artefact is.
+
+    Attributes:
+        name: The model's name.
+        version: The first 16 hex digits of the ONNX file's SHA-256.
+        sha256: The whole of it.
+        trainer: What made it: `lightgbm`, `isolation_forest`, …
+        features: Its inputs in order.
+        missing: The number that stands for null.
+        output: The graph's output that is the raw score, one number a row or the last of several columns.
+        quantiles: For anomaly scores: the training data's quantiles of the raw score, evenly spaced from 0 to 1; the
+            score is the share of training events that were less anomalous. Empty: the raw score is a probability.
+        trained_at: When, ISO 8601.
+        data: What it was trained on, for people.
+        metrics: What was measured on held-out data.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    trainer: str
+    features: tuple[str, ...]
+    missing: float
+    output: str
+    quantiles: tuple[float, ...] = ()
+    trained_at: str = ""
+    data: str = ""
+    metrics: dict[str, float] = {}
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """A read and verified artefact."""
+
+    manifest: Manifest
+    onnx: bytes
+
+
+def version_of(onnx: bytes) -> tuple[str, str]:
+    """The version of an ONNX file and its whole hash."""
+    sha256 = hashlib.sha256(onnx).hexdigest()
+    return sha256[:16], sha256
+
+
+def save_artifact(folder: Path, manifest: Manifest, onnx: bytes) -> Path:
+    """Writes an artefact and makes it the current one; returns its folder."""
+    home = folder / manifest.name
+    home.mkdir(parents=True, exist_ok=True)
+    target = home / manifest.version
+    with tempfile.TemporaryDirectory(dir=home, prefix=".new-") as temporary:
+        draft = Path(temporary) / "artifact"
+        draft.mkdir()
+        (draft / "model.onnx").write_bytes(onnx)
+        (draft / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(draft, target)
+    pointer = home / ".current-new"
+    pointer.write_text(manifest.version + "\n", encoding="utf-8")
+    os.replace(pointer, home / "current")
+    return target
+
+
+def load_artifact(folder: Path, name: str) -> Artifact | None:
+    """The current artefact of a model, or None if none was ever saved.
+
+    Raises:
+        ModelError: It is there but damaged.
+    """
+    home = folder / name
+    try:
+        version = (home / "current").read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+    place = home / version
+    try:
+        onnx = (place / "model.onnx").read_bytes()
+        manifest = msgspec.json.decode((place / "manifest.json").read_bytes(), type=Manifest)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ModelError(
+            f"The model {name!r}, version {version!r}, in {home} cannot be read: {error}.",
+            f"Train it again, or write another version's name into {home / 'current'}.",
+        ) from error
+    if version_of(onnx)[1] != manifest.sha256:
+        raise ModelError(
+            f"{place / 'model.onnx'} is not the file its manifest was written for (the SHA-256 differs).",
+            f"Restore the file, train again, or write another version's name into {home / 'current'}.",
+        )
+    return Artifact(manifest, onnx)

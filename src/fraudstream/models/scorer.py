@@ -1,0 +1,67 @@
+"""Scores events with a model in ONNX form."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fraudstream.errors import ModelError
+from fraudstream.models.artifact import Artifact
+
+Floats = npt.NDArray[np.float64]
+
+
+class OnnxScorer:
+    """A model ready to score.
+
+    Args:
+        artifact: The verified artefact.
+        features: The inputs the pipeline declares; they must be the model's.
+
+    Raises:
+        ModelError: The artefact does not fit the pipeline, or is not a model ONNX Runtime can run.
+    """
+
+    def __init__(self, artifact: Artifact, features: tuple[str, ...]) -> None:
+        import onnxruntime  # 100 ms that commands without a model should not pay
+
+        manifest = artifact.manifest
+        if manifest.features != features:
+            differing = sorted(set(manifest.features) ^ set(features)) or ["their order"]
+            raise ModelError(
+                f"The model {manifest.name!r}, version {manifest.version}, was trained on other features than the "
+                f"pipeline declares; they differ in {', '.join(differing)}.",
+                "Train it again with `fraudstream train`, or restore the pipeline's `model.features`.",
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(artifact.onnx, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has no common base for its errors
+            raise ModelError(
+                f"The model {manifest.name!r}, version {manifest.version}, cannot be loaded: {error}.",
+                "Train it again, or write another version's name into the model's `current` file.",
+            ) from error
+        self._input = self._session.get_inputs()[0].name
+        self._quantiles = np.array(manifest.quantiles, np.float64)
+        self.manifest = manifest
+
+    @property
+    def version(self) -> str:
+        """The model's version, as decisions carry it."""
+        return self.manifest.version
+
+    def score(self, inputs: list[Floats]) -> Floats:
+        """float64[n] in 0…1 from one float64[n] an input, null as NaN. A score that is not finite is NaN."""
+        matrix = np.empty((len(inputs[0]), len(inputs)), np.float32)
+        for column, values in enumerate(inputs):
+            matrix[:, column] = values
+        np.nan_to_num(matrix, copy=False, nan=self.manifest.missing)
+        raw = self._session.run([self.manifest.output], {self._input: matrix})[0]
+        scores: Floats = (raw if raw.ndim == 1 else raw[:, -1]).astype(np.float64)
+        if len(self._quantiles):
+            shares = np.linspace(0.0, 1.0, len(self._quantiles))
+            scores = np.interp(scores, self._quantiles, shares)
+        return np.where(np.isfinite(scores), np.clip(scores, 0.0, 1.0), np.nan)
