@@ -222,7 +222,7 @@ class Oracle:
             case FeatureKind.SEQUENCE:
                 return completes(feature.steps, before, row)
             case _:
-                values = [each.fields[of] for each in before + itself]
+                values: list[Any] = [each.fields[of] for each in before + itself]
                 return aggregate(
                     feature.kind, [value for value in values if value is not None], self.plan.types[of].scale
                 )
@@ -256,7 +256,7 @@ def forget(history: History, event_at: int, retention_ms: int) -> bool:
     return event_at <= newest - retention_ms
 
 
-def aggregate(kind: FeatureKind, values: list[Any], scale: int) -> Value:
+def aggregate(kind: FeatureKind, values: list[Any], scale: int) -> Any:
     """An aggregate of the non-null values of a window; `scale` is that of the decimals it is given as minor units."""
     n = len(values)
     match kind:

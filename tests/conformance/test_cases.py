@@ -1,0 +1,60 @@
+"""Every case file holds on every engine, and together they show every kind of feature."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fraudstream.define.feature import FeatureKind
+from fraudstream.testing.cases import EventRow, load_case
+from fraudstream.testing.compare import differences, same
+from fraudstream.testing.decide import decide
+
+from .engines import ENGINES, duckdb_fast, oracle
+
+CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_a_case_holds(path: Path, engine: str) -> None:
+    """Each engine gives each event of the case what was written down by hand."""
+    case = load_case(path)
+    events = [row for row in case.rows if isinstance(row, EventRow)]
+    answers = ENGINES[engine](case.plan, case.rows)
+    assert [answer.sequence for answer in answers] == list(range(len(events)))
+    wrong: list[str] = []
+    for row, answer in zip(events, answers, strict=True):
+        verdict = decide(case.plan, {**row.fields, **answer.features}, row.model_score)
+        wrong += differences(case.plan, row, answer, verdict)
+    assert not wrong, f"{case.title}\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_every_value_of_a_case_is_the_oracles(path: Path) -> None:
+    """Also the values a case does not mention are the same on every engine, and on fast SQL where it applies."""
+    case = load_case(path)
+    expected = oracle(case.plan, case.rows)
+    others = dict(ENGINES)
+    times = [row.event_at for row in case.rows if isinstance(row, EventRow)]
+    if times == sorted(times) and not any(answer.duplicate_of for answer in expected):
+        others["duckdb fast"] = duckdb_fast
+    for name, engine in others.items():
+        for one, other in zip(expected, engine(case.plan, case.rows), strict=True):
+            assert one[1:] == other[1:], name
+            for feature, value in one.features.items():
+                assert same(value, other.features[feature]), (name, one.sequence, feature, value, other.features)
+
+
+@pytest.mark.parametrize("kind", FeatureKind)
+def test_every_kind_of_feature_is_shown_by_a_case(kind: FeatureKind) -> None:
+    """A new kind of feature needs a case with an expected value of it."""
+    shown = {
+        case.plan.feature(name).kind
+        for case in map(load_case, CASES)
+        for row in case.rows
+        if isinstance(row, EventRow)
+        for name in row.expect.keys() & {feature.name for feature in case.plan.features}
+    }
+    assert kind in shown, f"no case in tests/conformance/cases expects a value of a {kind} feature"
