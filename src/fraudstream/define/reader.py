@@ -13,6 +13,7 @@ from fraudstream.define.yaml_tree import LocatedProblem, Node
 from fraudstream.errors import Problem
 
 Word = TypeVar("Word", bound=StrEnum)
+_MOST_NAMES = 20
 _VARIABLE = re.compile(r"\$?\$\{([^{}]*)\}")
 _VARIABLE_NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 _WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
@@ -20,12 +21,15 @@ _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Advice for an unknown name: the closest known one, else all of them."""
+    """Advice for an unknown name: the closest known one, else those there are."""
     names = sorted(known)
     close = get_close_matches(name, names, n=1)
     if not close and name.upper() in (upper := {known_name.upper(): known_name for known_name in names}):
         close = [upper[name.upper()]]
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names) or 'none'}."
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"Known: {', '.join(names[:_MOST_NAMES]) or 'none'}{more}."
 
 
 class Reader:

@@ -82,7 +82,7 @@ def _ordered(scope: Scope, expressions: dict[str, Feature]) -> list[str]:
         found = f"expressions use each other in a circle: {' → '.join(circle)}."
         scope.problem(f"features.{circle[0]}", found, "Break the circle.")
         scope.broken.update(circle)
-        return []
+        return _ordered(scope, {name: feature for name, feature in expressions.items() if name not in circle})
 
 
 def _has_shape(scope: Scope, feature: Feature) -> bool:

@@ -15,7 +15,7 @@ from fraudstream.units import MILLISECONDS, parse_duration
 
 LONGEST_MS = 3_660 * MILLISECONDS["d"]
 _TEXT = re.compile(r"'[^']*'")
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WORD = re.compile(r"\b[A-Za-z_][A-Za-z0-9_]*\b(?!\s*\()")
 
 
 class Scope:
@@ -89,5 +89,5 @@ class Scope:
 
 
 def words_of(text: str) -> set[str]:
-    """The words of an expression, without those in its texts: every name it can mention."""
+    """The words of an expression that are neither functions nor inside a text: every name it can mention."""
     return set(_WORD.findall(_TEXT.sub(" ", text)))
