@@ -91,7 +91,8 @@ class World:
         draw = _mix(customer.astype(np.uint64), favourite.astype(np.uint64), self.seed + 2) >> np.uint64(8)
         stranger = rng.random(len(customer)) < _OTHER_PAYEE_SHARE
         step = np.where(stranger, rng.integers(0, 2**40, len(customer)), draw.astype(np.int64))
-        return ((customer + 1 + step % (self.customers - 1)) % self.customers).astype(np.int32)
+        payee: NDArray[np.int64] = (customer + 1 + step % (self.customers - 1)) % self.customers
+        return payee.astype(np.int32)
 
     def ordinary(self, rng: np.random.Generator, at_ms: NDArray[np.int64], customer: NDArray[np.int32]) -> Rows:
         """What these customers do at these instants by habit. Fraud patterns start here and change what they change."""

@@ -1,0 +1,191 @@
+"""`fraudstream simulate`: transactions with fraud among them, to Kafka or into files."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fraudstream.cli.console import show_json, show_note
+from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
+from fraudstream.cli.traffic import (
+    duration_ms,
+    instant_ms,
+    progress_line,
+    stop_on_signals,
+    summary_of,
+    summary_text,
+)
+from fraudstream.errors import UsageError
+
+DEFAULT_RATE_PER_S = 100.0
+HIGHEST_RATE_PER_S = 50_000.0
+DEFAULT_FILE_EVENTS = 100_000
+DEFAULT_FILE_START = "2026-01-01"
+LIVE_CHUNK_S = 0.25
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is simulated and where in time: see `_extent`."""
+
+    start_at_ms: int
+    events: int | None
+    duration_ms: int | None
+    rate_per_s: float | None
+    live: bool
+
+
+def command(
+    name: Annotated[str, typer.Argument(help="The event form: the name of the pipeline that reads it.")],
+    to: Annotated[str, typer.Option("--to", help="kafka, or a file FILE.jsonl or FILE.parquet.")] = "kafka",
+    rate: Annotated[
+        float | None, typer.Option("--rate", help="Events per second of wall time, up to 50,000; Kafka: 100.")
+    ] = None,
+    events: Annotated[int | None, typer.Option("--events", min=1, help="Stop after so many.")] = None,
+    duration: Annotated[str | None, typer.Option("--duration", help="Stop after so long, e.g. 10m.")] = None,
+    history: Annotated[
+        str | None, typer.Option("--history", help="So much event time ending now, e.g. 30d, as fast as it goes.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--start", help="Where event time begins (UTC), e.g. 2026-01-31.")
+    ] = None,
+    topic: Annotated[str | None, typer.Option("--topic", help="Topic of the events.")] = None,
+    labels_topic: Annotated[str, typer.Option("--labels-topic", help="Topic of the late labels; none: off.")] = (
+        "fraud-labels"
+    ),
+    label_delay: Annotated[str, typer.Option("--label-delay", help="Mean time until fraud is known.")] = "7d",
+    label_all: Annotated[bool, typer.Option("--label-all", help="Also label what is legitimate.")] = False,
+    fraud: Annotated[
+        str | None, typer.Option("--fraud", metavar="PATTERN=SHARE,…", help="Fraud patterns and shares, or none.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option("--truth", metavar="FILE", help="Write the truth to a .jsonl or .parquet file.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same events.")] = 1,
+    customers: Annotated[int, typer.Option("--customers", help="How many customers.")] = 50_000,
+    terminals: Annotated[int, typer.Option("--terminals", help="How many terminals or merchants.")] = 10_000,
+    bootstrap_servers: BootstrapServers = None,
+    config: ConfigFile = None,
+    values: SetValues = None,
+    as_json: AsJson = False,
+) -> None:
+    """Generate transactions with fraud among them, live or as history.
+
+    The truth is never in an event: it goes to --truth, and for forms with an event id to the labels topic, late.
+    """
+    from fraudstream.simulate.delivery import Delivery, Pace
+    from fraudstream.simulate.forms.catalog import find_form
+    from fraudstream.simulate.labels import LabelQueue
+    from fraudstream.simulate.outputs import TableFile, truth_of
+    from fraudstream.simulate.patterns.catalog import NAMES, parse_shares
+    from fraudstream.simulate.stream import Chunk, Traffic, stream
+
+    form = find_form(name)
+    shares = parse_shares(name, fraud)
+    to_kafka = to == "kafka"
+    lead_ms = 300 + customers // 200
+    extent = _extent(to_kafka, rate, events, duration, history, start, lead_ms)
+    delay_ms = duration_ms("--label-delay", label_delay)
+    topic = topic or form.topic
+    labelled = to_kafka and form.id_column is not None and labels_topic != "none"
+    labels = LabelQueue(delay_ms, seed, "simulator", label_all=label_all) if labelled else None
+    if to_kafka and form.id_column is None and label_all:
+        raise UsageError(f"{name} events have no id, so there is nothing to label.", "Use --truth FILE.")
+    # A live chunk is made while the one before it is sent; short ones keep memory small and the start quick.
+    chunk_events = max(1, int(extent.rate_per_s * LIVE_CHUNK_S)) if extent.rate_per_s else 50_000
+    traffic = Traffic(
+        name, extent.start_at_ms, seed, customers, terminals, extent.events, extent.duration_ms, extent.rate_per_s,
+        shares, chunk_events,
+    )  # fmt: skip
+    patterns: Counter[int] = Counter()
+    with ExitStack() as open_:
+        producer = None
+        if to_kafka:
+            from fraudstream.kafka.producer import BulkProducer, require_topics
+
+            settings = settings_from(bootstrap_servers, config, values)
+            require_topics(settings, [topic, labels_topic] if labelled else [topic])
+            producer = BulkProducer(settings)
+        batches = stream(traffic)
+        out = None if to_kafka else open_.enter_context(TableFile(Path(to)))
+        truth_file = open_.enter_context(TableFile(truth)) if truth else None
+
+        def emit(chunk: Chunk, part: slice) -> None:
+            if producer is not None:
+                producer.send(topic, chunk.values[part], chunk.keys[part])
+            if out is not None:
+                out.add(chunk.frame[part], chunk.values[part])
+            if truth_file is not None:
+                truth_file.add(truth_of(chunk, part))
+            patterns.update(chunk.pattern[part][chunk.is_fraud[part]].tolist())
+
+        stop = open_.enter_context(stop_on_signals())
+        show = open_.enter_context(progress_line(extent.events, f"{name} → {topic if to_kafka else to}"))
+        delivery = Delivery(
+            emit,
+            None if producer is None else lambda v, k: producer.send(labels_topic, v, k),
+            labels,
+            Pace(live=extent.live) if extent.rate_per_s else None,
+            stop,
+            show,
+        )
+        done = delivery.run(batches)
+        if producer is not None:
+            producer.flush()
+    by_pattern = {NAMES[code]: count for code, count in sorted(patterns.items())}
+    if as_json:
+        show_json(summary_of(done, to=topic if to_kafka else to, fraud_by_pattern=by_pattern))
+        return
+    print(summary_text(done, topic if to_kafka else to, labels_topic if labelled else None))
+    print(f"fraud: {done.fraud:,} events" + "".join(f" · {n} {c:,}" for n, c in by_pattern.items()))
+    if form.id_column is None and truth is None and done.fraud:
+        show_note(f"note: {name} events have no id, so no labels are sent; --truth FILE writes the truth.")
+
+
+def _extent(
+    to_kafka: bool,
+    rate: float | None,
+    events: int | None,
+    duration: str | None,
+    history: str | None,
+    start: str | None,
+    lead_ms: int,
+) -> Extent:
+    """From the options to what is simulated.
+
+    Raises:
+        UsageError: Options contradict each other.
+    """
+    if rate is not None and not 0 < rate <= HIGHEST_RATE_PER_S:
+        raise UsageError(f"--rate {rate:g} is not possible.", f"Use more than 0 and at most {HIGHEST_RATE_PER_S:,.0f}.")
+    start_at_ms = None if start is None else instant_ms("--start", start)
+    now_ms = time.time_ns() // 1_000_000
+    if history is not None:
+        if rate is not None or duration is not None:
+            raise UsageError(
+                "--history goes as fast as it can, --rate and --duration are for live traffic.",
+                "Leave one of them out; --events sets how many events the history has.",
+            )
+        span_ms = duration_ms("--history", history)
+        return Extent(now_ms - span_ms if start_at_ms is None else start_at_ms, events, span_ms, None, live=False)
+    wall_ms = None if duration is None else duration_ms("--duration", duration)
+    if to_kafka or rate is not None:
+        rate = rate or DEFAULT_RATE_PER_S
+        if not to_kafka and events is None and wall_ms is None:
+            events = DEFAULT_FILE_EVENTS
+        live = start_at_ms is None
+        return Extent(now_ms + lead_ms if start_at_ms is None else start_at_ms, events, wall_ms, rate, live=live)
+    if wall_ms is not None:
+        raise UsageError(
+            "--duration is wall time, and a file is written as fast as it goes.",
+            "Give --history for event time, --events for a count, or --rate as well.",
+        )
+    if start_at_ms is None:
+        start_at_ms = instant_ms("--start", DEFAULT_FILE_START)
+    return Extent(start_at_ms, events or DEFAULT_FILE_EVENTS, None, None, live=False)
