@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from fraudstream.engine.column import Int64s, UInt64s
-from fraudstream.engine.kernels.memory import PADDING, word_at
+from fraudstream.engine.kernels.memory import PADDING, Address, address_of, word_at
 
 SEED = 0x66726175
 _MASK = (1 << 64) - 1
@@ -62,7 +62,7 @@ def _end(h1: np.uint64, h2: np.uint64, length: int) -> tuple[np.uint64, np.uint6
 
 
 @njit(cache=True, nogil=True)
-def fingerprint_span(buffer: np.ndarray, start: int, length: int) -> tuple[np.uint64, np.uint64]:
+def fingerprint_span(buffer: Address, start: int, length: int) -> tuple[np.uint64, np.uint64]:
     """The fingerprint of `length` bytes from `start`; the buffer has `PADDING` spare bytes."""
     h1, h2 = _U_SEED, _U_SEED
     at = start
@@ -85,8 +85,9 @@ def fingerprint_spans(buffer: np.ndarray, start: np.ndarray, length: np.ndarray)
     """The fingerprints (low, high) of n texts that stand in one buffer with `PADDING` spare bytes."""
     low = np.empty(len(start), np.uint64)
     high = np.empty(len(start), np.uint64)
+    base = address_of(buffer)
     for row in range(len(start)):
-        low[row], high[row] = fingerprint_span(buffer, start[row], length[row])
+        low[row], high[row] = fingerprint_span(base, start[row], length[row])
     return low, high
 
 

@@ -1,0 +1,211 @@
+"""Decode: the bytes of a chunk of Kafka records to columns, strictly, with nothing per event in Python.
+
+A compiled scan reads each record's bytes straight into the columns. It accepts only what it is certain of; every other record
+goes to `decode_reference.py`, which decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from fraudstream.engine.cities import Cities, known_cities
+from fraudstream.engine.column import Bools, Column, Int64s
+from fraudstream.engine.decode_paths import compile_paths, first_guess
+from fraudstream.engine.decode_reference import ReferenceDecoder, Value
+from fraudstream.engine.kernels.fingerprint import fingerprint
+from fraudstream.engine.kernels.json_scan import scan
+from fraudstream.engine.kernels.memory import PADDING
+from fraudstream.engine.kernels.scan_memory import Cells, address, scratch_of, scratch_size
+from fraudstream.engine.reject import Reject
+from fraudstream.schema.columns import ColumnSpec, columns_of
+from fraudstream.schema.event import Event, FieldType
+from fraudstream.schema.types import Kind, ValueType
+from fraudstream.units import parse_duration
+
+_SPARE = bytes(PADDING)
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A chunk of n records as columns.
+
+    Attributes:
+        buffer: uint8: the records' bytes one after another, then texts that had escapes, then spare bytes.
+        start: int64[n]: where each record's bytes start in it.
+        length: int64[n]: how many they are.
+        ok: bool[n]: which records are events; the others are in `rejects`, and anything may stand in their rows.
+        columns: A column for every `ColumnSpec` of the event, by name.
+        event_at_ms: int64[n]: event time: the event's time field, or the Kafka timestamp.
+        timestamp_ms: int64[n]: the records' Kafka timestamps.
+        rejects: Why the others are not, by row.
+        slow_rows: How many records the scan left to the reference decoder; a cost, not a fault.
+    """
+
+    buffer: np.ndarray[tuple[int], np.dtype[np.uint8]]
+    start: Int64s
+    length: Int64s
+    ok: Bools
+    columns: dict[str, Column]
+    event_at_ms: Int64s
+    timestamp_ms: Int64s
+    rejects: list[Reject] = field(default_factory=list)
+    slow_rows: int = 0
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def take(self, rows: Int64s) -> Decoded:
+        """The given rows, in that order, over the same buffer. `rejects` keeps its own row numbers."""
+        return replace(
+            self,
+            start=self.start[rows],
+            length=self.length[rows],
+            ok=self.ok[rows],
+            columns={name: column.take(rows) for name, column in self.columns.items()},
+            event_at_ms=self.event_at_ms[rows],
+            timestamp_ms=self.timestamp_ms[rows],
+        )
+
+
+class _Matrices:
+    """The arrays behind `Cells`, in which it says what they are."""
+
+    def __init__(self, columns: tuple[ColumnSpec, ...], rows: int, bytes_: int) -> None:
+        texts = sum(spec.type is FieldType.STRING for spec in columns)
+        # A stride that is no multiple of 4 KiB keeps one row's cells of many columns from competing for one cache set.
+        stride = (rows | 63) + 10
+        self.numbers = np.zeros((len(columns), stride), np.int64)
+        self.valid = np.zeros((len(columns), stride), np.bool_)
+        self.high = np.zeros((texts, stride), np.uint64)
+        self.start = np.zeros((texts, stride), np.int64)
+        self.length = np.zeros((texts, stride), np.int64)
+        self.side = np.empty(bytes_, np.uint8)
+
+    def addresses(self) -> Cells:
+        matrices = (self.numbers, self.valid, self.high, self.start, self.length, self.side)
+        return Cells(self.numbers.shape[1], len(self.side), len(self.side), *map(address, matrices))
+
+
+class Decoder:
+    """Decodes chunks of records of one event. Two threads may use it at once.
+
+    Args:
+        event: What the records hold.
+    """
+
+    def __init__(self, event: Event) -> None:
+        self._event = event
+        self._columns = columns_of(event)
+        self._compiled = compile_paths(event)
+        self._guess = first_guess(self._compiled.arrays["parent"])
+        self._reference = ReferenceDecoder(event)
+        self._max_future_ms = parse_duration(event.max_future)
+        self._locations = [item.name for item in event.fields if item.type is FieldType.LOCATION]
+        self._cities: Cities | None = known_cities() if self._locations else None
+
+    def decode(self, values: list[bytes | None], timestamps_ms: Int64s) -> Decoded:
+        """Decode n records.
+
+        Args:
+            values: The records' values.
+            timestamps_ms: int64[n]: their Kafka timestamps; negative where a record has none.
+        """
+        buffer, start, length = _joined(values)
+        cells = _Matrices(self._columns, len(values), len(buffer))
+        paths = self._compiled.paths
+        work = np.zeros(scratch_size(paths.nodes), np.int64)
+        scratch = scratch_of(work, self._guess, paths.nodes)
+        ok = scan(buffer, start, length, self._event.max_bytes, paths, cells.addresses(), scratch)
+        used = int(work[0])
+        event_at_ms = self._event_times(cells, timestamps_ms)
+        ok &= (event_at_ms >= 0) & ~self._in_future(event_at_ms, timestamps_ms)
+        decoded = Decoded(buffer, start, length, ok, {}, event_at_ms, timestamps_ms)
+        unescaped = [cells.side[:used].tobytes()] if used else []
+        end = len(buffer) + used
+        for row in np.flatnonzero(~ok).tolist():
+            end = self._decode_slowly(values[row], row, decoded, cells, unescaped, end)
+        if unescaped:
+            decoded.buffer = np.frombuffer(bytearray().join([buffer.data, *unescaped, _SPARE]), np.uint8)
+        decoded.columns = {
+            spec.name: _column(spec, index, self._compiled.text[index], cells, len(values))
+            for index, spec in enumerate(self._columns)
+        }
+        if self._cities is not None:
+            for name in self._locations:
+                columns = (decoded.columns[name + part] for part in ("", ".lat", ".lon"))
+                self._cities.fill(*columns)
+        return decoded
+
+    def _event_times(self, cells: _Matrices, timestamps_ms: Int64s) -> Int64s:
+        if self._event.time is None:
+            return timestamps_ms.copy()
+        rows = len(timestamps_ms)
+        index = next(place for place, spec in enumerate(self._columns) if spec.name == self._event.time)
+        return np.where(cells.valid[index, :rows], cells.numbers[index, :rows], timestamps_ms)
+
+    def _in_future(self, event_at_ms: Int64s, timestamps_ms: Int64s) -> Bools:
+        return (timestamps_ms >= 0) & (event_at_ms - timestamps_ms > self._max_future_ms)
+
+    def _decode_slowly(
+        self, record: bytes | None, row: int, decoded: Decoded, cells: _Matrices, unescaped: list[bytes], end: int
+    ) -> int:
+        """Let the reference decoder decide on a row; the new end of the buffer, to which its texts are appended."""
+        decoded.slow_rows += 1
+        timestamp_ms = int(decoded.timestamp_ms[row])
+        values = self._reference.decode(record, timestamp_ms, row)
+        if isinstance(values, Reject):
+            decoded.rejects.append(values)
+            return end
+        decoded.ok[row] = True
+        decoded.event_at_ms[row] = self._reference.event_at_ms(values, timestamp_ms)
+        for index, spec in enumerate(self._columns):
+            value = values[spec.name]
+            cells.valid[index, row] = value is not None
+            if isinstance(value, str):
+                text = value.encode()
+                place = self._compiled.text[index]
+                low, cells.high[place, row] = fingerprint(text)
+                cells.numbers[index].view(np.uint64)[row] = low
+                cells.start[place, row], cells.length[place, row] = end, len(text)
+                unescaped.append(text)
+                end += len(text)
+            elif value is not None:
+                _store(spec, cells, index, row, value)
+        return end
+
+
+def _store(spec: ColumnSpec, cells: _Matrices, index: int, row: int, value: Value) -> None:
+    numbers = cells.numbers[index]
+    (numbers.view(np.float64) if spec.type is FieldType.FLOAT else numbers)[row] = value
+
+
+def _joined(values: list[bytes | None]) -> tuple[np.ndarray[tuple[int], np.dtype[np.uint8]], Int64s, Int64s]:
+    """The records' bytes in one buffer with spare bytes, and their starts and lengths."""
+    present = [value or b"" for value in values] if None in values else values
+    length = np.fromiter(map(len, present), np.int64, len(values))  # type: ignore[arg-type]
+    buffer = bytearray().join([*present, _SPARE])  # type: ignore[list-item]
+    return np.frombuffer(buffer, np.uint8), np.cumsum(length) - length, length
+
+
+def _column(spec: ColumnSpec, index: int, text: int, cells: _Matrices, rows: int) -> Column:
+    valid: Bools | None = None if spec.required else cells.valid[index, :rows]
+    if valid is not None and spec.location is None and valid.all():
+        valid = None
+    numbers = cells.numbers[index, :rows]
+    if spec.type is FieldType.DECIMAL:
+        return Column(ValueType(Kind.DECIMAL, spec.scale), numbers, valid)
+    kind = Kind(spec.type.value)
+    if spec.type is FieldType.STRING:
+        return Column(
+            ValueType(kind),
+            numbers.view(np.uint64),
+            valid,
+            cells.high[text, :rows],
+            cells.start[text, :rows],
+            cells.length[text, :rows],
+        )
+    if spec.type is FieldType.FLOAT:
+        return Column(ValueType(kind), numbers.view(np.float64), valid)
+    return Column(ValueType(kind), numbers != 0 if spec.type is FieldType.BOOLEAN else numbers, valid)
