@@ -8,7 +8,6 @@ twice goes through a one-element list. Integer arithmetic runs in 128 bits and i
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 
 from fraudstream.plan.expression import (
     Arithmetic,
@@ -122,7 +121,7 @@ def _literal(kind: ValueType, value: bool | int | float | str | None) -> str:
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     if kind == FLOAT:
-        return f"CAST('{Decimal(repr(value))}' AS DOUBLE)"  # as text: a bare 0.1 would be an exact decimal
+        return f"CAST('{value!r}' AS DOUBLE)"  # as text: a bare 0.1 would be an exact decimal
     return f"CAST({value} AS BIGINT)"
 
 

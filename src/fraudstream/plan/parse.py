@@ -221,6 +221,8 @@ class _Reader:
         name = str(tree.this).lower()
         if name in _AGGREGATES:
             raise ExpressionError(f"{name}(…) is an aggregate.", "Declare a windowed feature and use its name.")
+        if name in ("cast", "try_cast", "convert"):
+            raise ExpressionError("casts are not allowed.", _ADVICE["Cast"])
         if name not in _FUNCTIONS:
             close = next(iter(get_close_matches(name, _FUNCTIONS, n=1)), None)
             known = f"Did you mean {close}? " if close else ""

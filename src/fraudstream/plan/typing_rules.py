@@ -187,6 +187,8 @@ def _against_number(operator: ComparisonOperator, left: Node, value: Fraction) -
 def membership(operand: Operand, values: Sequence[Operand]) -> Node:
     """`in` over constants; those its type cannot hold can never be equal and are left out."""
     node = settled(operand)
+    if not values:
+        raise ExpressionError("in () holds nothing.", "List at least one constant.")
     if not all(isinstance(value, Constant) for value in values):
         raise ExpressionError("in (…) holds something that is not a constant.", "List texts or numbers, or use `or`.")
     if node.type == BOOLEAN:
