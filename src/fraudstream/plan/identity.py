@@ -60,8 +60,10 @@ def state_identity(event: Event, logs: tuple[KeyedLog, ...], dedup_ms: int) -> s
 
 def versions_of(pipeline: Pipeline, rules: tuple[PlannedRule, ...], lists: tuple[ValueList, ...]) -> Versions:
     """The hashes a decision carries: of the whole pipeline, its rules and its lists' values."""
+    # Lists count by their values, below: where their files lie differs from machine to machine.
+    names_only = tuple(ValueList(name=each.name) for each in lists)
     return Versions(
-        pipeline=digest(pipeline),
+        pipeline=digest(msgspec.structs.replace(pipeline, lists=names_only)),
         rules=digest(
             [[rule.definition.code, canonical(rule.when), rule.definition.action, rule.score] for rule in rules]
         ),

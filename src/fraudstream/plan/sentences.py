@@ -1,0 +1,75 @@
+"""Features, conditions and scores in a reviewer's words."""
+
+from __future__ import annotations
+
+from fraudstream.define.decision import Action, Policy
+from fraudstream.define.feature import FeatureKind
+from fraudstream.define.pipeline import Selection
+from fraudstream.plan.plan import PlannedFeature, PlannedRule
+from fraudstream.units import format_duration
+
+_OVER_EVENTS = {
+    FeatureKind.COUNT: "number of events",
+    FeatureKind.SUM: "sum of {of}",
+    FeatureKind.MEAN: "mean of {of}",
+    FeatureKind.STD: "sample standard deviation of {of}",
+    FeatureKind.MIN: "smallest {of}",
+    FeatureKind.MAX: "largest {of}",
+    FeatureKind.DISTINCT: "number of different {of}",
+    FeatureKind.SINCE_LAST: "milliseconds since the latest earlier event",
+    FeatureKind.SINCE_FIRST: "milliseconds since the oldest earlier event",
+    FeatureKind.FIRST_SEEN: "whether there is no earlier event",
+    FeatureKind.DISTANCE_KM: "kilometres from the last known {of}",
+    FeatureKind.SPEED_KMH: "km/h needed from the last known {of}",
+    FeatureKind.LABEL_COUNT: "number of events known to be fraud",
+    FeatureKind.LABEL_RATE: "share of events known to be fraud",
+}
+
+CARRIES = {
+    Selection.ALL: "every decision",
+    Selection.APPROVED: "decisions to approve",
+    Selection.FLAGGED: "decisions to review or block",
+}
+
+ASKS = {
+    Action.ALLOW: "allow",
+    Action.SCORE: "raise the score",
+    Action.REVIEW: "review",
+    Action.BLOCK: "block",
+}
+
+
+def feature_sentence(feature: PlannedFeature) -> str:
+    """What a feature is, as half a sentence that begins with what it counts or says."""
+    definition = feature.definition
+    if feature.kind is FeatureKind.EXPRESSION:
+        return " ".join((definition.expression or "").split())
+    if feature.kind is FeatureKind.IN_LIST:
+        return f"whether {definition.of} is in the list {definition.list}"
+    by = " and ".join(definition.by)
+    window = f"of the same {by} in the last {format_duration(feature.over_ms)}"
+    if feature.kind is FeatureKind.SEQUENCE:
+        return f"whether events {window} were, in order and ending with this one: {', then '.join(definition.steps)}"
+    parts = [_OVER_EVENTS[feature.kind].format(of=definition.of), window]
+    if feature.delay_ms:
+        parts.append(f"up to {format_duration(feature.delay_ms)} ago")
+    if definition.where:
+        parts.append(f"where {' '.join(definition.where.split())}")
+    return " ".join(parts) + (", without this one" if definition.prior else "")
+
+
+def rule_sentence(rule: PlannedRule) -> str:
+    """What a rule asks for and when."""
+    when = " ".join(rule.definition.when.split())
+    score = "" if rule.definition.action is Action.ALLOW else f" (score {rule.score:g})"
+    return f"{ASKS[rule.definition.action]}{score} when {when}"
+
+
+def bands_sentence(policy: Policy) -> str:
+    """Where the risk levels begin."""
+    return f"MEDIUM from {policy.medium:g}, HIGH from {policy.high:g}, CRITICAL from {policy.critical:g}"
+
+
+def thresholds_sentence(policy: Policy) -> str:
+    """Where the outcomes begin."""
+    return f"review from {policy.review_threshold:g}, block from {policy.block_threshold:g}"
