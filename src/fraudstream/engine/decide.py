@@ -43,7 +43,8 @@ class Decider:
 
     def _any(self, hits: Bools, action: Action) -> Bools:
         rows = [index for index, each in enumerate(self._actions) if each is action]
-        return hits[rows].any(axis=0)
+        found: Bools = np.logical_or.reduce(hits[rows], axis=0)
+        return found
 
     def _best(self, hits: Bools, model_score: Floats, actions: tuple[Action, ...]) -> Floats:
         """The highest of the model's score and those of hit rules with one of the actions; NaN where there is none."""

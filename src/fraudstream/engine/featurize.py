@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fraudstream.define.feature import FeatureKind
-from fraudstream.engine.batch import Batch
+from fraudstream.engine.batch import Batch, Int32s
 from fraudstream.engine.column import Bools, Column, Floats, Int64s
 from fraudstream.engine.contribute import Contributor, float_of_order, key_of
 from fraudstream.engine.evaluate import evaluate
@@ -25,7 +25,7 @@ _SHORTEST_TRIP_MS = 1_000
 _OFFSET_BITS = 47
 
 
-def coordinates_of(partition: Int64s, offset: Int64s) -> Int64s:
+def coordinates_of(partition: Int32s, offset: Int64s) -> Int64s:
     """int64[n]: partition and offset as one number that orders like the pair."""
     return (partition.astype(np.int64) << _OFFSET_BITS) | offset
 

@@ -50,7 +50,7 @@ def _block_size(size_class):
 
 @njit(cache=True, nogil=True)
 def _first_after(pool, base, high, instant, hint):
-    """The first of a key's events 0…high-1 that is later than `instant`, `high` if none is; the search begins at `hint`."""
+    """The first of a key's events 0…high-1 later than `instant`, `high` if none is; the search begins at `hint`."""
     place = min(max(hint, 0), high)
     if place > 0 and pool[base + place - 1, 0] > instant:
         above = place - 1  # is later

@@ -1,0 +1,95 @@
+"""Labels as they come on their topic: verdicts and chargebacks, naming events by id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from fraudstream.engine.column import Bools, Int64s, UInt64s
+from fraudstream.engine.kernels.fingerprint import fingerprint, fingerprint_integers
+from fraudstream.engine.reject import Reject, RejectClass
+
+FRAUD, LEGITIMATE = "fraud", "legitimate"
+
+
+class LabelRecord(msgspec.Struct, frozen=True):
+    """A label on the wire; other members are allowed and ignored.
+
+    Attributes:
+        event_id: The event's id, as text or number, as the event has it.
+        label: `fraud` or `legitimate`.
+        labelled_at: When it became known, epoch milliseconds.
+    """
+
+    event_id: str | int
+    label: str
+    labelled_at: int
+
+
+@dataclass(slots=True)
+class DecodedLabels:
+    """A chunk of m label records.
+
+    Attributes:
+        low, high: uint64[m], fingerprints of the events' ids.
+        fraud: int64[m], 1 or 0.
+        labelled_at_ms: int64[m]; the record's Kafka timestamp where it could not be read.
+        ok: bool[m], which are labels; the others are in `rejects`.
+        rejects: Why not, by row.
+    """
+
+    low: UInt64s
+    high: UInt64s
+    fraud: Int64s
+    labelled_at_ms: Int64s
+    ok: Bools
+    rejects: list[Reject] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.ok)
+
+
+def decode_labels(values: list[bytes | None], timestamps_ms: Int64s, *, integer_ids: bool) -> DecodedLabels:
+    """Decodes label records. They are few beside the events, so plain Python will do.
+
+    Args:
+        values: The records' values.
+        timestamps_ms: int64[m], their Kafka timestamps.
+        integer_ids: Whether the pipeline's event id is an integer.
+    """
+    count = len(values)
+    decoded = DecodedLabels(
+        np.zeros(count, np.uint64),
+        np.zeros(count, np.uint64),
+        np.zeros(count, np.int64),
+        timestamps_ms.copy(),
+        np.zeros(count, np.bool_),
+    )
+    decoder = msgspec.json.Decoder(LabelRecord)
+    for row, value in enumerate(values):
+        try:
+            record = decoder.decode(value or b"")
+            low, high = _id_fingerprint(record.event_id, integer_ids)
+            if record.label not in (FRAUD, LEGITIMATE):
+                raise ValueError(f"label is {record.label[:40]!r}; allowed: {FRAUD}, {LEGITIMATE}")
+            if not 0 <= record.labelled_at < 2**53:
+                raise ValueError(f"labelled_at is {record.labelled_at}; write epoch milliseconds")
+        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+            kind = RejectClass.EMPTY if not value else RejectClass.WRONG_TYPE
+            decoded.rejects.append(Reject(row, kind, f"label: {error}"))
+            continue
+        decoded.low[row], decoded.high[row] = low, high
+        decoded.fraud[row] = record.label == FRAUD
+        decoded.labelled_at_ms[row] = record.labelled_at
+        decoded.ok[row] = True
+    return decoded
+
+
+def _id_fingerprint(event_id: str | int, integer_ids: bool) -> tuple[int, int]:
+    """The fingerprint the event's own id has. A number for a text id, or the reverse, is read as the other."""
+    if not integer_ids:
+        return fingerprint(str(event_id).encode())
+    low, high = fingerprint_integers(np.array([int(event_id)], np.int64))
+    return int(low[0]), int(high[0])
