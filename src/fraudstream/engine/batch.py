@@ -83,8 +83,8 @@ def gather(parts: Sequence[tuple[Batch, Int64s]], order: Int64s | None = None) -
 
     Args:
         parts: Batches of one event and topic, and of each the rows that are wanted; at least one.
-        order: int64[n]: the order of the rows in the result, as indexes into all chosen rows one part after another; that
-            order itself unless said.
+        order: int64[n]: the rows of the result in their order, as indexes into all chosen rows, one part after another;
+            that order itself unless said.
     """
     if len(parts) == 1:
         batch, rows = parts[0]
@@ -93,7 +93,8 @@ def gather(parts: Sequence[tuple[Batch, Int64s]], order: Int64s | None = None) -
     length = np.concatenate([part.length for part in chosen])
     start = np.cumsum(length) - length
     at = int(length.sum())
-    texts: dict[str, list[Int64s]] = {name: [] for name, column in chosen[0].columns.items() if column.start is not None}
+    names = [name for name, column in chosen[0].columns.items() if column.start is not None]
+    texts: dict[str, list[Int64s]] = {name: [] for name in names}
     aside: list[tuple[Bytes, Int64s, Int64s, int]] = []
     row = 0
     for part in chosen:
@@ -101,7 +102,7 @@ def gather(parts: Sequence[tuple[Batch, Int64s]], order: Int64s | None = None) -
         row += len(part)
         for name, moved in texts.items():
             text = part.columns[name]
-            assert text.start is not None and text.length is not None  # noqa: S101 - texts are the columns with both
+            assert text.start is not None and text.length is not None
             places, after = rebase(text.start, text.length, part.start, part.length, new, at)
             if after != at:
                 outside = np.flatnonzero(places >= at)
@@ -139,6 +140,4 @@ def _joined(parts: list[Column], start: list[Int64s] | None) -> Column:
         return Column(parts[0].type, values, valid)
     high: list[UInt64s] = [part.high for part in parts if part.high is not None]
     length: list[Int64s] = [part.length for part in parts if part.length is not None]
-    return Column(
-        parts[0].type, values, valid, np.concatenate(high), np.concatenate(start), np.concatenate(length)
-    )
+    return Column(parts[0].type, values, valid, np.concatenate(high), np.concatenate(start), np.concatenate(length))

@@ -17,8 +17,8 @@ from fraudstream.engine.kernels.fingerprint import fingerprints
 class Cities:
     """The cities of `schema/cities.csv` by their names' fingerprints.
 
-    A name is found as it stands in the file, in lower case, in upper case and in title case. Where several cities share a name,
-    it means the one with most inhabitants.
+    A name is found as it stands in the file, in lower case, in upper case and in title case. Where several cities share
+    a name, it means the one with most inhabitants.
 
     Attributes:
         low: uint64[m], ascending: the low halves of the fingerprints.
@@ -35,7 +35,7 @@ class Cities:
     def locate(self, name: Column) -> Int64s:
         """int64[n]: each name's place in the table, or -1 where it is unknown or null."""
         high = name.high
-        assert high is not None, "a location's name is a string column"  # noqa: S101
+        assert high is not None, "a location's name is a string column"
         place = np.minimum(np.searchsorted(self.low, name.values.view(np.uint64)), len(self.low) - 1)
         known = (self.low[place] == name.values) & (self.high[place] == high)
         if name.valid is not None:
@@ -56,8 +56,8 @@ class Cities:
 @cache
 def known_cities() -> Cities:
     """The cities that come with the package; read once a process."""
-    with (files("fraudstream.schema") / "cities.csv").open(encoding="utf-8", newline="") as lines:
-        rows = sorted(csv.DictReader(lines), key=lambda row: -float(row["population"] or 0))
+    text = (files("fraudstream.schema") / "cities.csv").read_text(encoding="utf-8")
+    rows = sorted(csv.DictReader(text.splitlines()), key=lambda row: -float(row["population"] or 0))
     places: dict[bytes, tuple[float, float]] = {}
     for row in rows:
         city, place = row["city"], (float(row["lat"]), float(row["lon"]))

@@ -1,7 +1,7 @@
 """Decode: the bytes of a chunk of Kafka records to columns, strictly, with nothing per event in Python.
 
-A compiled scan reads each record's bytes straight into the columns. It accepts only what it is certain of; every other record
-goes to `decode_reference.py`, which decides.
+A compiled scan reads each record's bytes straight into the columns. It accepts only what it is certain of; every other
+record goes to `decode_reference.py`, which decides.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ class Decoder:
         self._event = event
         self._columns = columns_of(event)
         self._compiled = compile_paths(event)
+        self._scan_bytes = event.max_bytes if self._compiled.plain else -1
         self._guess = first_guess(self._compiled.arrays["parent"])
         self._reference = ReferenceDecoder(event)
         self._max_future_ms = parse_duration(event.max_future)
@@ -117,7 +118,7 @@ class Decoder:
         paths = self._compiled.paths
         work = np.zeros(scratch_size(paths.nodes), np.int64)
         scratch = scratch_of(work, self._guess, paths.nodes)
-        ok = scan(buffer, start, length, self._event.max_bytes, paths, cells.addresses(), scratch)
+        ok = scan(buffer, start, length, self._scan_bytes, paths, cells.addresses(), scratch)
         used = int(work[0])
         event_at_ms = self._event_times(cells, timestamps_ms)
         ok &= (event_at_ms >= 0) & ~self._in_future(event_at_ms, timestamps_ms)
@@ -185,7 +186,7 @@ def _joined(values: list[bytes | None]) -> tuple[np.ndarray[tuple[int], np.dtype
     """The records' bytes in one buffer with spare bytes, and their starts and lengths."""
     present = [value or b"" for value in values] if None in values else values
     length = np.fromiter(map(len, present), np.int64, len(values))  # type: ignore[arg-type]
-    buffer = bytearray().join([*present, _SPARE])  # type: ignore[list-item]
+    buffer = bytearray().join([*present, _SPARE])
     return np.frombuffer(buffer, np.uint8), np.cumsum(length) - length, length
 
 

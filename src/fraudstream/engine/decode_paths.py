@@ -35,11 +35,13 @@ class Compiled(NamedTuple):
         paths: What the scan gets: addresses of the arrays.
         arrays: The arrays by their names in `Paths`; kept so that they stay where they are.
         text: A string column's index among the string columns.
+        plain: Whether the scan can tell the keys: none has a character that JSON writes as an escape.
     """
 
     paths: scan_memory.Paths
     arrays: dict[str, np.ndarray]
     text: list[int]
+    plain: bool
 
 
 def compile_paths(event: Event) -> Compiled:
@@ -59,7 +61,7 @@ def compile_paths(event: Event) -> Compiled:
     readers = [at_node.get(node, []) for node in range(len(nodes))]
     texts = np.cumsum([spec.type is FieldType.STRING for spec in columns]) - 1
     required = [index for index, spec in enumerate(columns) if spec.required]
-    arrays: dict[str, np.ndarray] = dict(
+    arrays: dict[str, np.ndarray] = dict(  # noqa: C408 - the names are those of `Paths`
         keys=np.frombuffer(bytearray(b"".join(key for _, key in nodes) + bytes(PADDING)), np.uint8),
         key_start=np.cumsum(length) - length,
         key_length=length,
@@ -90,7 +92,8 @@ def compile_paths(event: Event) -> Compiled:
         **{name: scan_memory.address(array) for name, array in arrays.items()},
     )
     fill_slots(paths)
-    return Compiled(paths, arrays, texts.tolist())
+    plain = not any(byte < 32 or byte in b'"\\' for _, key in nodes for byte in key)
+    return Compiled(paths, arrays, texts.tolist(), plain)
 
 
 def first_guess(parent: Int64s) -> Int64s:

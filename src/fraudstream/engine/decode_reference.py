@@ -1,7 +1,7 @@
 """What decoding means, in plain Python: one record to values or a reject.
 
-`decode.py` does the same for whole chunks, a hundred times faster, and asks this decoder about every record that its scan is
-not certain of; so this file is the semantics, and it decides every reject.
+`decode.py` does the same for whole chunks, a hundred times faster, and asks this decoder about every record that its
+scan is not certain of; so this file is the semantics, and it decides every reject.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from fraudstream.engine.kernels.scan_memory import DEEPEST, LONGEST_TEXT
 from fraudstream.engine.kernels.numbers import LARGEST_DECIMAL, LAST_INSTANT_MS
+from fraudstream.engine.kernels.scan_memory import DEEPEST, LONGEST_TEXT
 from fraudstream.engine.reject import Reject, RejectClass
 from fraudstream.schema.columns import LATITUDE_NAMES, ColumnSpec, columns_of
 from fraudstream.schema.event import Event, FieldType, TimeFormat
@@ -23,8 +23,8 @@ from fraudstream.units import format_instant, parse_duration
 Value = str | int | float | bool | None
 
 _SHOWN_CHARACTERS = 40
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - arithmetic only; offsets are applied by hand
-_NESTING = re.compile(r'"(?:[^"\\]+|\\.)*+|[\[{]|[\]}]', re.DOTALL)
+_EPOCH = datetime(1970, 1, 1)  # without a zone: offsets are applied by hand
+_NESTING = re.compile(r'"(?:[^"\\]+|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
@@ -119,7 +119,7 @@ class ReferenceDecoder:
 
     def _value(self, parsed: dict[str, Any], column: ColumnSpec) -> Value:
         found, path = None, column.paths[0]
-        for path in column.paths:  # noqa: B007 - used below
+        for path in column.paths:
             found = _resolve(parsed, path, column)
             if found is not None:
                 break
@@ -282,7 +282,7 @@ def _decimal(found: Any, scale: int, path: str, shown: str) -> int:
         raise _Refused(RejectClass.OUT_OF_RANGE, f"{path}: {shown} has more than {scale} decimals.")
     if len(significant.lstrip("0")) + shift > len(str(LARGEST_DECIMAL)):
         raise too_large
-    number = int(significant) * 10**shift
+    number: int = int(significant) * 10**shift
     if number > LARGEST_DECIMAL:
         raise too_large
     return -number if sign else number
@@ -335,7 +335,7 @@ def _iso(text: str) -> int | None:
     if offset_hours > 23 or offset_minutes > 59:
         return None
     try:
-        written = datetime(*(int(match[part]) for part in range(1, 7)))  # type: ignore[arg-type, misc]  # noqa: DTZ001
+        written = datetime(*(int(match[part]) for part in range(1, 7)))  # type: ignore[arg-type]
     except ValueError:
         return None
     milliseconds = int((match[7] or "")[:3].ljust(3, "0"))

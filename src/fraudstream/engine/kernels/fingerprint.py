@@ -1,7 +1,7 @@
 """128-bit fingerprints: what stands for texts, integers and compound keys everywhere behind the decoder.
 
-Texts take MurmurHash3 x64 128 (Austin Appleby, public domain) with a fixed seed; equal fingerprints are taken to be equal
-texts (a collision among a billion texts has a probability of about 10^-21). It is not a cryptographic hash.
+Texts take MurmurHash3 x64 128 (Austin Appleby, public domain) with a fixed seed; equal fingerprints are taken to be
+equal texts (a collision among a billion texts has a probability of about 10^-21). It is not a cryptographic hash.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def rebase(start: Int64s, length: Int64s, old: Int64s, size: Int64s, new: Int64s
     moved = np.empty(len(start), np.int64)
     for row in range(len(start)):
         within = start[row] - old[row]
-        if 0 <= within and within + length[row] <= size[row]:
+        if within >= 0 and within + length[row] <= size[row]:
             moved[row] = new[row] + within
         else:
             moved[row] = aside

@@ -1,6 +1,6 @@
 """The scan: JSON objects from bytes straight into columns, one pass over each record.
 
-It accepts a record only where the reference decoder would accept it with the same values; anything else it leaves to it.
+It accepts a record only where the reference decoder would accept it with the same values; the rest it leaves to that.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def fill_slots(paths: Paths) -> None:
         key_hash = hash_bytes(
             paths.keys, int_at(paths.key_start, node), int_at(paths.key_length, node), int_at(paths.parent, node)
         )
-        slot = np.int64(key_hash >> np.uint64(40)) & mask
+        slot = int(key_hash >> np.uint64(40)) & mask
         while int_at(paths.slots, slot) != _UNKNOWN:
             slot = (slot + 1) & mask
         put_int(paths.slots, slot, node)
@@ -76,9 +76,9 @@ def _find_node(buffer: Address, i: int, length: int, parent: int, paths: Paths) 
     slot = np.int64(hash_bytes(buffer, i, length, parent) >> np.uint64(40)) & mask
     while int_at(paths.slots, slot) != _UNKNOWN:
         node = int_at(paths.slots, slot)
-        if int_at(paths.parent, node) == parent and int_at(paths.key_length, node) == length:
-            if same_bytes(buffer, i, paths.keys, int_at(paths.key_start, node), length):
-                return node
+        fits = int_at(paths.parent, node) == parent and int_at(paths.key_length, node) == length
+        if fits and same_bytes(buffer, i, paths.keys, int_at(paths.key_start, node), length):
+            return node
         slot = (slot + 1) & mask
     return _UNKNOWN
 
@@ -110,9 +110,9 @@ def _read_key(
     if parent != _UNKNOWN:
         guess = int_at(scratch.follow, int_at(scratch.previous, level))
         length = int_at(paths.key_length, guess)
-        if i + 1 + length < end and byte_at(buffer, i + 1 + length) == QUOTE:
-            if same_bytes(buffer, i + 1, paths.keys, int_at(paths.key_start, guess), length):
-                node, close = guess, i + 1 + length
+        fits = i + 1 + length < end and byte_at(buffer, i + 1 + length) == QUOTE
+        if fits and same_bytes(buffer, i + 1, paths.keys, int_at(paths.key_start, guess), length):
+            node, close = guess, i + 1 + length
     if close == UNSURE:
         close, escapes = closing_quote(buffer, i + 1, end)
         if close == UNSURE or escapes:
@@ -219,7 +219,7 @@ def _read_node(
 ) -> int:
     """Read the value at a wanted path that is not an object."""
     if byte_at(buffer, i) == 110:
-        after, literal = after_literal(buffer, i)
+        after, _ = after_literal(buffer, i)
         return after
     if int_at(paths.mode, node) == INNER or int_at(paths.mode, node) == UNCLEAR:
         return UNSURE

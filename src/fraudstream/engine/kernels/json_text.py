@@ -1,7 +1,7 @@
 """JSON strings, literals and numbers in bytes: checked and skipped, or unescaped.
 
-A reader takes the index of a value's first byte and returns the index behind it, or `UNSURE` where the reference decoder has
-to look. Nothing here stops at a record's end: whoever reads past it ends behind it, which the caller checks once.
+A reader takes the index of a value's first byte and returns the index behind it, or `UNSURE` where the reference
+decoder has to look. Nothing here stops at a record's end: whoever reads past it ends behind it, which the caller checks.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def after_space(buffer: Address, i: int) -> int:
 
 @njit(cache=True, nogil=True, forceinline=True)
 def _continues(buffer: Address, i: int, count: int) -> bool:
-    for place in range(i, i + count):
+    for place in range(i, i + count):  # noqa: SIM110 - Numba compiles no generators in a row
         if byte_at(buffer, place) & 0xC0 != 0x80:
             return False
     return True
@@ -98,8 +98,8 @@ def closing_quote(buffer: Address, i: int, end: int) -> tuple[int, bool]:
         word = word_at(buffer, i)
         quotes = word ^ _QUOTES
         backslashes = word ^ _BACKSLASHES
-        # A byte's high bit is set in `special` where it is a quote, a backslash, a control character or not ASCII. Above
-        # the lowest such byte there may be false ones (borrows), which are never looked at.
+        # A byte's high bit is set in `special` where it is a quote, a backslash, a control character or not ASCII.
+        # Above the lowest such byte there may be false ones (borrows), which are never looked at.
         special = (
             ((quotes - _ONES) & ~quotes) | ((backslashes - _ONES) & ~backslashes) | ((word - _SPACES) & ~word) | word
         )

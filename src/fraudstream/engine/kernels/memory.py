@@ -16,8 +16,8 @@ PADDING = 32
 """Spare zero bytes at the end of every buffer that kernels read in words."""
 
 Address = int
-"""Where an array's first element stands in memory. Kernels that touch single bytes take addresses instead of arrays: Numba
-counts an array's references at every call, which costs more than the byte."""
+"""Where an array's first element stands in memory. Kernels that touch single bytes take addresses instead of arrays,
+because Numba counts an array's references at every call, which costs more than the byte."""
 
 _BYTE, _WORD = ir.IntType(8), ir.IntType(64)
 
@@ -43,7 +43,7 @@ def byte_at(typing_context: Any, base: Any, index: Any) -> Any:
     """The byte at an index, as int64."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.zext(builder.load(_pointer(builder, *arguments, _BYTE)), _WORD)
+        return builder.zext(builder.load(_pointer(builder, arguments[0], arguments[1], _BYTE)), _WORD)
 
     return types.int64(types.int64, types.int64), generate
 
@@ -88,7 +88,7 @@ def int_at(typing_context: Any, base: Any, index: Any) -> Any:
     """Element `index` of an int64 array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(_pointer(builder, *arguments, _WORD))
+        return builder.load(_pointer(builder, arguments[0], arguments[1], _WORD))
 
     return types.int64(types.int64, types.int64), generate
 
@@ -110,7 +110,7 @@ def float_at(typing_context: Any, base: Any, index: Any) -> Any:
     """Element `index` of a float64 array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(_pointer(builder, *arguments, ir.DoubleType()))
+        return builder.load(_pointer(builder, arguments[0], arguments[1], ir.DoubleType()))
 
     return types.float64(types.int64, types.int64), generate
 

@@ -70,7 +70,7 @@ def _eight_digits(word: np.uint64) -> bool:
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _value_of_eight(word: np.uint64) -> int:
+def _value_of_eight(word: np.uint64) -> np.int64:
     """The number that eight ASCII digits in a little-endian word spell (Lemire, "Number parsing at a gigabyte")."""
     mask = np.uint64(0x000000FF000000FF)
     word -= np.uint64(0x3030303030303030)

@@ -104,8 +104,8 @@ class Scratch(NamedTuple):
         seen: int64[nodes]: the row in which a node was last seen, plus 1.
         key_hash: uint64[KEY_SLOTS]: the unknown keys of a record's objects; one that comes again is a duplicate.
         key_row: int64[KEY_SLOTS]: which row a slot belongs to, plus 1.
-        follow: int64[2 · nodes]: which of an object's keys came behind which the last time, a guess that is nearly always
-            right: [node] a sibling of the node, [nodes + node] a child of it, the object's first key.
+        follow: int64[2 · nodes]: which of an object's keys came behind which the last time, a guess that is nearly
+            always right: [node] a sibling of the node, [nodes + node] a child of it, the object's first key.
     """
 
     used: Address
@@ -128,7 +128,7 @@ def scratch_of(work: np.ndarray, follow: np.ndarray, nodes: int) -> Scratch:
     sizes = (2, DEEPEST, DEEPEST, DEEPEST, nodes, KEY_SLOTS, KEY_SLOTS)
     base = address(work)
     starts = [base + 8 * sum(sizes[:place]) for place in range(len(sizes))]
-    return Scratch(*starts, follow=address(follow))
+    return Scratch._make([*starts, address(follow)])
 
 
 def scratch_size(nodes: int) -> int:
