@@ -12,7 +12,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from fraudstream.errors import ToolError, UsageError
+from fraudstream.errors import BrokerUnreachable, ToolError, UsageError
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.jars import fetch_kafka
 from fraudstream.kafka.java import find_java
@@ -58,11 +58,23 @@ def test_the_broker_outlives_a_crash_with_its_topics_and_a_transaction_over_it_i
         producer.begin()
         producer.send("kept", [b"x"])
         producer._producer.flush(10)
+        other = TransactionalProducer(settings, "over-a-crash-too")
+        other.open()
+        other.begin()
+        other.send("kept", [b"x"])
         os.kill(status.pid or 0, signal.SIGKILL)
         deadline = time.monotonic() + 5
         while local.status().state != "crashed" and time.monotonic() < deadline:
             time.sleep(0.02)
         assert local.status().state == "crashed"
+
+        began = time.monotonic()
+        with pytest.raises(BrokerUnreachable, match="over-a-crash-too"):
+            other.rebuild(1.0)
+        with pytest.raises(TransactionInDoubt, match="rebuild failed"):
+            other.begin()
+        other.close()
+        assert time.monotonic() - began < 5, "a producer in trouble must not hang on a broker that is gone"
 
         again = local.start()
         with pytest.raises(TransactionInDoubt, match=r"_TRANSPORT|_ALL_BROKERS_DOWN|connection"):

@@ -18,7 +18,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from fraudstream.errors import BrokerUnreachable, FencedError, TopicError
+from fraudstream.errors import FencedError, TopicError
 from fraudstream.kafka.client import LOGGER, build, client_config, explain
 from fraudstream.kafka.doubt import STATISTICS_INTERVAL_MS, DoubtWatch
 from fraudstream.settings import Settings
@@ -137,6 +137,8 @@ class TransactionalProducer:
         Raises:
             TransactionInDoubt: Something happened since the last one that this producer should not outlive.
         """
+        if self._producer is None:
+            raise TransactionInDoubt("there is no producer: it was not opened, or a rebuild failed")
         self._serve()
         if time.monotonic() - self._ended_at > 2 * STATISTICS_INTERVAL_MS / 1_000:
             # Every request of the last transaction was answered, and its statistics are in: an idle connection that
@@ -217,7 +219,7 @@ class TransactionalProducer:
             raise TransactionInDoubt(self._watch.reason)
         return took_s * 1_000
 
-    def abort(self) -> None:
+    def abort(self, timeout_s: float | None = None) -> None:
         """Aborts the open transaction; does nothing where none is open.
 
         Raises:
@@ -228,7 +230,7 @@ class TransactionalProducer:
             return
         self.in_transaction = False
         try:
-            self._producer.abort_transaction(self._timeout_ms / 1_000)
+            self._producer.abort_transaction(self._timeout_ms / 1_000 if timeout_s is None else timeout_s)
         except KafkaException as failed:
             raise self._doubt(failed.args[0]) from None
         self._ended_at = time.monotonic()
@@ -246,11 +248,11 @@ class TransactionalProducer:
         self.rebuilds += 1
         self.open(timeout_s)
 
-    def close(self) -> None:
-        """Aborts what is open, as far as that is possible, and lets the producer go."""
+    def close(self, timeout_s: float = 3.0) -> None:
+        """Aborts what is open, if that succeeds within `timeout_s`, and lets the producer go."""
         if self._producer is not None:
             try:
-                self.abort()
+                self.abort(timeout_s)
             except (TransactionInDoubt, FencedError) as reason:
                 LOGGER.warning("aborting on close: %s", reason)
             self._destroy()
@@ -258,9 +260,8 @@ class TransactionalProducer:
     def _insist(self, call: Any, deadline: float) -> None:
         """The same call again while Kafka says that it may succeed and time is left."""
         while True:
-            left_s = deadline - time.monotonic()
             try:
-                call(max(0.1, left_s))
+                call(max(0.1, deadline - time.monotonic()))
                 return
             except KafkaException as failed:
                 error = failed.args[0]
@@ -268,7 +269,7 @@ class TransactionalProducer:
                 LOGGER.warning("transaction of %s must be aborted: %s", self.transactional_id, error.str())
                 self.abort()
                 raise TransactionAborted(error.str())
-            if not error.retriable() or left_s <= 0:
+            if not error.retriable() or time.monotonic() >= deadline:
                 raise self._doubt(error)
 
     def _doubt(self, error: KafkaError) -> Exception:
@@ -307,18 +308,7 @@ class TransactionalProducer:
         if self._producer is None:
             return
         self.in_transaction = False
-        producer, self._producer = self._producer, None
-        try:
-            producer.purge()
-            producer.close(0.5)
-        except (KafkaException, BufferError) as reason:
-            LOGGER.debug("closing the producer: %s", reason)
-
-
-__all__ = [
-    "BrokerUnreachable",
-    "TransactionAborted",
-    "TransactionExpired",
-    "TransactionInDoubt",
-    "TransactionalProducer",
-]
+        # Dropping the last reference destroys it at once. Its own close() would abort first, and waits for ever where
+        # no broker answers.
+        self._producer.purge()
+        self._producer = None
