@@ -28,6 +28,7 @@ HIGHEST_RATE_PER_S = 50_000.0
 DEFAULT_FILE_EVENTS = 100_000
 DEFAULT_FILE_START = "2026-01-01"
 LIVE_CHUNK_S = 0.25
+DEFAULT_LIVE_INCIDENT_SPAN = "30s"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,9 @@ def command(
     fraud: Annotated[
         str | None, typer.Option("--fraud", metavar="PATTERN=SHARE,…", help="Fraud patterns and shares, or none.")
     ] = None,
+    incident_span: Annotated[
+        str | None, typer.Option("--incident-span", help="The longest an incident of fraud takes; with --rate: 30s.")
+    ] = None,
     truth: Annotated[
         Path | None, typer.Option("--truth", metavar="FILE", help="Write the truth to a .jsonl or .parquet file.")
     ] = None,
@@ -99,10 +103,15 @@ def command(
         raise UsageError(f"{name} events have no id, so there is nothing to label.", "Use --truth FILE.")
     # A live chunk is made while the one before it is sent; short ones keep memory small and the start quick.
     chunk_events = max(1, int(extent.rate_per_s * LIVE_CHUNK_S)) if extent.rate_per_s else 50_000
+    live_span = DEFAULT_LIVE_INCIDENT_SPAN if extent.rate_per_s else None
+    span = incident_span or live_span
     traffic = Traffic(
         name, extent.start_at_ms, seed, customers, terminals, extent.events, extent.duration_ms, extent.rate_per_s,
-        shares, chunk_events,
+        shares, None if span is None else duration_ms("--incident-span", span), chunk_events,
     )  # fmt: skip
+    if extent.rate_per_s and extent.rate_per_s * 60 > customers:
+        each = extent.rate_per_s * 60 / customers
+        show_note(f"note: each customer makes {each:.1f} transactions a minute; more --customers make it fewer.")
     patterns: Counter[int] = Counter()
     with ExitStack() as open_:
         producer = None

@@ -81,6 +81,8 @@ class Traffic:
         rate_per_s: Events per second of event time, evenly; None: as many as the customers make (or as `events`
             within `duration_ms` asks for), more by day than by night.
         fraud: Shares by pattern of all events; None: the form's defaults.
+        incident_span_ms: The longest an incident of fraud may take; a longer one is squeezed. None: as long as it
+            takes, which is hours for some patterns, more than a short live run.
         chunk_events: About how many events a chunk has. Part of what makes the same bytes.
     """
 
@@ -93,6 +95,7 @@ class Traffic:
     duration_ms: int | None = None
     rate_per_s: float | None = None
     fraud: Mapping[str, float] | None = None
+    incident_span_ms: int | None = None
     chunk_events: int = 50_000
 
     @property
@@ -186,6 +189,8 @@ class Incidents:
             if not len(starts_ms):
                 continue
             rows = pattern.make(self._world, rng, starts_ms)
+            if self._traffic.incident_span_ms is not None:
+                rows.at_ms = squeeze(rows, starts_ms, self._traffic.incident_span_ms)
             rows.pattern[:] = CODES[name]
             rows.episode += self._begun[name]
             self._begun[name] += len(starts_ms)
@@ -199,3 +204,18 @@ class Incidents:
         """Turns ordinary events at compromised terminals into fraud, in place."""
         if self._compromises:
             self._compromises.mark(rows, CODES[TERMINAL_COMPROMISE])
+
+
+def squeeze(rows: Rows, starts_ms: NDArray[np.int64], longest_ms: int) -> NDArray[np.int64]:
+    """Event times of incidents that none takes longer, the gaps of those that would made shorter in proportion.
+
+    Args:
+        rows: Events with episodes counted from 0.
+        starts_ms: When each episode begins.
+        longest_ms: The longest an episode may take.
+    """
+    elapsed_ms = rows.at_ms - starts_ms[rows.episode]
+    span_ms = np.ones(len(starts_ms))
+    np.maximum.at(span_ms, rows.episode, elapsed_ms)
+    factor = np.minimum(1.0, longest_ms / span_ms)
+    return starts_ms[rows.episode] + (elapsed_ms * factor[rows.episode]).astype(np.int64)
