@@ -141,9 +141,9 @@ def test_a_third_party_history_arrives_in_order_with_its_labels_and_without_its_
 ) -> None:
     topic, labels_topic = new_topic("past", partitions=2), new_topic("past-labels")
     done = fraudstream(
-        "produce", str(HANDBOOK), "--topic", topic, "--limit", "120000", "--labels", "TX_FRAUD",
-        "--id", "TRANSACTION_ID", "--drop", "TX_FRAUD_SCENARIO", "--labels-topic", labels_topic, "--label-delay", "2d", "--json",
-        "-b", kafka_settings.bootstrap_servers,
+        "produce", str(HANDBOOK), "--topic", topic, "--limit", "120000", "--json",
+        "--labels", "TX_FRAUD", "--id", "TRANSACTION_ID", "--drop", "TX_FRAUD_SCENARIO",
+        "--labels-topic", labels_topic, "--label-delay", "2d", "-b", kafka_settings.bootstrap_servers,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "taken from TX_DATETIME" in done.stderr

@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,12 @@ from fraudstream.cli.traffic import (
     summary_text,
 )
 from fraudstream.errors import UsageError
+from fraudstream.settings import Settings
+
+if TYPE_CHECKING:
+    from fraudstream.simulate.delivery import Delivered, Pace
+    from fraudstream.simulate.labels import LabelQueue
+    from fraudstream.simulate.stream import Chunk, Traffic
 
 DEFAULT_RATE_PER_S = 100.0
 HIGHEST_RATE_PER_S = 50_000.0
@@ -40,6 +46,16 @@ class Extent:
     duration_ms: int | None
     rate_per_s: float | None
     live: bool
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Where events go: a file, or else a topic; and where labels and the truth go, if anywhere."""
+
+    file: Path | None
+    topic: str
+    labels_topic: str | None
+    truth: Path | None
 
 
 def command(
@@ -83,12 +99,11 @@ def command(
 
     The truth is never in an event: it goes to --truth, and for forms with an event id to the labels topic, late.
     """
-    from fraudstream.simulate.delivery import Delivery, Pace
+    from fraudstream.simulate.delivery import Pace
     from fraudstream.simulate.forms.catalog import find_form
     from fraudstream.simulate.labels import LabelQueue
-    from fraudstream.simulate.outputs import TableFile, truth_of
-    from fraudstream.simulate.patterns.catalog import NAMES, parse_shares
-    from fraudstream.simulate.stream import Chunk, Traffic, stream
+    from fraudstream.simulate.patterns.catalog import parse_shares
+    from fraudstream.simulate.stream import Traffic
 
     form = find_form(name)
     shares = parse_shares(name, fraud)
@@ -112,42 +127,13 @@ def command(
     if extent.rate_per_s and extent.rate_per_s * 60 > customers:
         each = extent.rate_per_s * 60 / customers
         show_note(f"note: each customer makes {each:.1f} transactions a minute; more --customers make it fewer.")
-    patterns: Counter[int] = Counter()
-    with ExitStack() as open_:
-        producer = None
-        if to_kafka:
-            from fraudstream.kafka.producer import BulkProducer, require_topics
-
-            settings = settings_from(bootstrap_servers, config, values)
-            require_topics(settings, [topic, labels_topic] if labelled else [topic])
-            producer = BulkProducer(settings)
-        batches = stream(traffic)
-        out = None if to_kafka else open_.enter_context(TableFile(Path(to)))
-        truth_file = open_.enter_context(TableFile(truth)) if truth else None
-
-        def emit(chunk: Chunk, part: slice) -> None:
-            if producer is not None:
-                producer.send(topic, chunk.values[part], chunk.keys[part])
-            if out is not None:
-                out.add(chunk.frame[part], chunk.values[part])
-            if truth_file is not None:
-                truth_file.add(truth_of(chunk, part))
-            patterns.update(chunk.pattern[part][chunk.is_fraud[part]].tolist())
-
-        stop = open_.enter_context(stop_on_signals())
-        show = open_.enter_context(progress_line(extent.events, f"{name} → {topic if to_kafka else to}"))
-        delivery = Delivery(
-            emit,
-            None if producer is None else lambda v, k: producer.send(labels_topic, v, k),
-            labels,
-            Pace(live=extent.live) if extent.rate_per_s else None,
-            stop,
-            show,
-        )
-        done = delivery.run(batches)
-        if producer is not None:
-            producer.flush()
-    by_pattern = {NAMES[code]: count for code, count in sorted(patterns.items())}
+    done, by_pattern = _send(
+        traffic,
+        Targets(None if to_kafka else Path(to), topic, labels_topic if labelled else None, truth),
+        labels,
+        settings_from(bootstrap_servers, config, values) if to_kafka else None,
+        Pace(live=extent.live) if extent.rate_per_s else None,
+    )
     if as_json:
         show_json(summary_of(done, to=topic if to_kafka else to, fraud_by_pattern=by_pattern))
         return
@@ -155,6 +141,56 @@ def command(
     print(f"fraud: {done.fraud:,} events" + "".join(f" · {n} {c:,}" for n, c in by_pattern.items()))
     if form.id_column is None and truth is None and done.fraud:
         show_note(f"note: {name} events have no id, so no labels are sent; --truth FILE writes the truth.")
+
+
+def _send(
+    traffic: Traffic, targets: Targets, labels: LabelQueue | None, settings: Settings | None, pace: Pace | None
+) -> tuple[Delivered, dict[str, int]]:
+    """Simulates into the targets; returns what was sent, and the fraudulent events by pattern.
+
+    Args:
+        traffic: What to simulate.
+        targets: Where to.
+        labels: Where labels wait for their time; None without labels.
+        settings: Which Kafka; None for files only.
+        pace: How event time follows the clock; None for as fast as it goes.
+    """
+    from fraudstream.simulate.delivery import Delivery
+    from fraudstream.simulate.outputs import TableFile, truth_of
+    from fraudstream.simulate.patterns.catalog import NAMES
+    from fraudstream.simulate.stream import stream
+
+    patterns: Counter[int] = Counter()
+    with ExitStack() as open_:
+        producer = None
+        if settings is not None:
+            from fraudstream.kafka.producer import BulkProducer, require_topics
+
+            require_topics(settings, filter(None, (targets.topic, targets.labels_topic)))
+            producer = BulkProducer(settings)
+        batches = stream(traffic)
+        out = open_.enter_context(TableFile(targets.file)) if targets.file else None
+        truth = open_.enter_context(TableFile(targets.truth)) if targets.truth else None
+
+        def emit(chunk: Chunk, part: slice) -> None:
+            if producer is not None:
+                producer.send(targets.topic, chunk.values[part], chunk.keys[part])
+            if out is not None:
+                out.add(chunk.frame[part], chunk.values[part])
+            if truth is not None:
+                truth.add(truth_of(chunk, part))
+            patterns.update(chunk.pattern[part][chunk.is_fraud[part]].tolist())
+
+        def emit_labels(label_values: list[bytes], keys: list[bytes]) -> None:
+            if producer is not None and targets.labels_topic is not None:
+                producer.send(targets.labels_topic, label_values, keys)
+
+        stop = open_.enter_context(stop_on_signals())
+        show = open_.enter_context(progress_line(traffic.events, f"{traffic.name} → {targets.file or targets.topic}"))
+        done = Delivery(emit, emit_labels, labels, pace, stop, show).run(batches)
+        if producer is not None:
+            producer.flush()
+    return done, {NAMES[code]: count for code, count in sorted(patterns.items())}
 
 
 def _extent(

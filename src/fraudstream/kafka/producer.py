@@ -25,7 +25,7 @@ _SENDING = {
     "queue.buffering.max.messages": 300_000,
     "queue.buffering.max.kbytes": 262_144,
     "delivery.report.only.error": True,
-    "message.timeout.ms": 60_000,
+    "message.timeout.ms": 30_000,
 }
 _FULL_WAIT_S = 0.02
 
@@ -96,6 +96,11 @@ class BulkProducer:
             error = record.pop("_error", None)
             if error is None:
                 continue
+            if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                raise TopicError(
+                    f"A record of {len(record['value']):,} bytes for {topic} is larger than the producer takes.",
+                    "Leave it out, or raise message.max.bytes in the settings and on the topic.",
+                )
             if error.code() != KafkaError._QUEUE_FULL:
                 raise explain(self._settings, error, f"Sending to {topic}")
             again.append(record)

@@ -14,6 +14,7 @@ from fraudstream.simulate.forms.text import json_lines
 from fraudstream.simulate.stream import Chunk
 
 KINDS = (".jsonl", ".parquet")
+_PART_ROWS = 50_000
 
 
 class TableFile:
@@ -31,6 +32,8 @@ class TableFile:
         self.path = path
         self._parts: Path | None = None
         self._count = 0
+        self._waiting: list[pl.DataFrame] = []
+        self._waiting_rows = 0
         try:
             self._lines = path.open("wb")
         except OSError as failed:
@@ -50,8 +53,10 @@ class TableFile:
         if not len(frame):
             return
         if self._parts is not None:
-            frame.write_parquet(self._parts / f"{self._count:06d}.parquet")
-            self._count += 1
+            self._waiting.append(frame)
+            self._waiting_rows += len(frame)
+            if self._waiting_rows >= _PART_ROWS:
+                self._write_part(self._parts)
         else:
             self._lines.write(b"\n".join(json_lines(frame) if lines is None else lines) + b"\n")
 
@@ -60,12 +65,19 @@ class TableFile:
         self._lines.close()
         if self._parts is None:
             return
+        self._write_part(self._parts)
         if self._count:
             pl.scan_parquet(self._parts / "*.parquet").sink_parquet(self.path)
         else:
             pl.DataFrame().write_parquet(self.path)
         shutil.rmtree(self._parts)
         self._parts = None
+
+    def _write_part(self, folder: Path) -> None:
+        if self._waiting:
+            pl.concat(self._waiting).write_parquet(folder / f"{self._count:06d}.parquet")
+            self._count += 1
+            self._waiting, self._waiting_rows = [], 0
 
 
 def truth_of(chunk: Chunk, part: slice) -> pl.DataFrame:
