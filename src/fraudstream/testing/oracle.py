@@ -256,21 +256,24 @@ def forget(history: History, event_at: int, retention_ms: int) -> bool:
     return event_at <= newest - retention_ms
 
 
-def aggregate(kind: FeatureKind, values: list[Any], scale: int) -> Any:
+def aggregate(kind: FeatureKind, values: list[Any], scale: int) -> int | float | None:
     """An aggregate of the non-null values of a window; `scale` is that of the decimals it is given as minor units."""
     n = len(values)
     match kind:
         case FeatureKind.SUM:
-            return sum(values)
+            total: int = sum(values)
+            return total
         case FeatureKind.MEAN:
             return float(sum(values)) / float(n * 10**scale) if n else None
         case FeatureKind.STD:
             squares = n * sum(value * value for value in values) - sum(values) ** 2
             return sqrt(float(squares) / float(n * (n - 1))) / 10.0**scale if n > 1 else None
         case FeatureKind.MIN:
-            return min(values, default=None)
+            least: int | float | None = min(values, default=None)
+            return least
         case FeatureKind.MAX:
-            return max(values, default=None)
+            greatest: int | float | None = max(values, default=None)
+            return greatest
         case FeatureKind.DISTINCT:
             return len(set(values))
         case _:
