@@ -8,6 +8,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from fraudstream.errors import FencedError
 from fraudstream.kafka.client import LOGGER, build, client_config, explain
 from fraudstream.settings import Settings
 
@@ -22,6 +23,7 @@ _PASSING = {
     KafkaError._MAX_POLL_EXCEEDED,
     KafkaError._WAIT_COORD,
 }
+_FENCED = {KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID}
 _FETCHING = {
     "isolation.level": "read_committed",
     "enable.auto.commit": False,
@@ -53,6 +55,8 @@ class InputConsumer:
         settings: Which cluster, as whom.
         topics: The input topics; they must exist.
         group_id: The consumer group, whose committed offsets say where processing stands.
+        instance_id: Makes this a static member: after a restart it takes its predecessor's place at once, and a
+            predecessor that still runs is fenced. None: an ordinary member.
         on_assigned: Told the partitions this member now owns, each with the committed next offset (-1001: none yet)
             and the metadata committed with it. Reading starts at those offsets, or at the earliest record.
             It may change the offsets in place to start elsewhere.
@@ -66,12 +70,14 @@ class InputConsumer:
         topics: Sequence[str],
         group_id: str,
         *,
+        instance_id: str | None = None,
         on_assigned: PartitionsHandler | None = None,
         on_revoked: Callable[[list[TopicPartition], bool], None] | None = None,
     ) -> None:
         self._settings = settings
         self._topics = list(topics)
         self._group_id = group_id
+        self._instance_id = instance_id
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._consumer: Any = None
@@ -85,6 +91,8 @@ class InputConsumer:
             BrokerUnreachable: No broker answered in `timeout_s`.
         """
         config = client_config(self._settings) | _FETCHING | {"group.id": self._group_id, "error_cb": self._note}
+        if self._instance_id is not None:
+            config["group.instance.id"] = self._instance_id
         config |= dict(self._settings.kafka_properties)
         self._consumer = build(Consumer, self._settings, config)
         for topic in self._topics:
@@ -106,6 +114,7 @@ class InputConsumer:
             TopicError: An input topic is gone or may not be read.
             SettingError: The cluster refused who we are.
             BrokerUnreachable: The client failed in a way it cannot recover from.
+            FencedError: Another process took this static member's place.
         """
         deadline = time.monotonic() + wait_s
         batch: list[Message] = []
@@ -225,6 +234,11 @@ class InputConsumer:
         error = message.error()
         if error.code() == KafkaError._PARTITION_EOF:
             self._ends[(message.topic(), message.partition())] = message.offset()
+        elif error.code() in _FENCED:
+            raise FencedError(
+                f"Another process took the place of {self._instance_id} in the group {self._group_id}.",
+                "Only one scorer may run under one name: stop the other, or give this one another --instance.",
+            )
         elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
             where = f" {message.topic()}" if message.topic() else f"s {', '.join(self._topics)}"
             raise explain(self._settings, error, f"Reading the input topic{where}")

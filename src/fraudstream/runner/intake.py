@@ -9,7 +9,7 @@ passed on at once, since waiting would cost latency.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -116,26 +116,35 @@ class Intake:
         """How many records wait."""
         return sum(lane.rows for lane in self._lanes.values())
 
-    def held_by(self, place: Place) -> int:
-        """How many records of one lane wait."""
-        return self._lanes[place].rows
+    def waiting(self) -> dict[Place, int]:
+        """How many records of each lane wait."""
+        return {place: lane.rows for place, lane in self._lanes.items()}
 
-    def add(self, messages: Sequence[Any]) -> None:
-        """Decodes fetched records and puts them into their lanes."""
+    def waiting_below(self, stop_at: Mapping[Place, int]) -> bool:
+        """Whether a record with an offset below its lane's limit waits."""
+        return any(
+            lane.chunks and lane.chunks[0].offsets[lane.chunks[0].taken] < stop_at[place]
+            for place, lane in self._lanes.items()
+        )
+
+    def add(self, messages: Sequence[Any]) -> dict[Place, int]:
+        """Decodes fetched records and puts them into their lanes; returns the next offset to fetch of each."""
         if self._labels_topic is None:
-            self._add(messages, self._decoder.decode)
-            return
+            return self._add(messages, self._decoder.decode)
+        fetched: dict[Place, int] = {}
         of_labels = [message.topic() == self._labels_topic for message in messages]
         labels = [message for message, is_label in zip(messages, of_labels, strict=True) if is_label]
         if labels:
-            self._add(labels, lambda values, times: decode_labels(values, times, integer_ids=self._integer_ids))
+            integer_ids = self._integer_ids
+            fetched |= self._add(labels, lambda values, times: decode_labels(values, times, integer_ids=integer_ids))
             messages = [message for message, is_label in zip(messages, of_labels, strict=True) if not is_label]
         if messages:
-            self._add(messages, self._decoder.decode)
+            fetched |= self._add(messages, self._decoder.decode)
+        return fetched
 
     def _add(
         self, messages: Sequence[Any], decode: Callable[[list[bytes | None], Int64s], Decoded | DecodedLabels]
-    ) -> None:
+    ) -> dict[Place, int]:
         count = len(messages)
         topic = messages[0].topic()
         partitions = np.fromiter((message.partition() for message in messages), np.int64, count)
@@ -161,6 +170,7 @@ class Intake:
             )
             for reject in decoded.rejects
         }
+        fetched: dict[Place, int] = {}
         for partition in np.unique(partitions).tolist():
             lane = self._lanes.get((topic, partition))
             if lane is None:
@@ -170,6 +180,8 @@ class Intake:
             lane.newest_ms = int(merge_at[-1])
             lane.chunks.append(_Chunk(source, decoded.ok, rows, offsets[rows], merge_at, rejected))
             lane.rows += len(rows)
+            fetched[lane.place] = int(offsets[rows[-1]]) + 1
+        return fetched
 
     def frontier(self, behind: Iterable[Place]) -> int | None:
         """How far the merge may go while these lanes are behind: None is without limit."""
@@ -177,7 +189,7 @@ class Intake:
         return min(limits, default=None)
 
     def take(
-        self, max_rows: int, frontier: int | None = None, stop_at: dict[Place, int] | None = None
+        self, max_rows: int, frontier: int | None = None, stop_at: Mapping[Place, int] | None = None
     ) -> Portion | None:
         """The next portion, or None where nothing may be passed on.
 
@@ -201,7 +213,7 @@ class Intake:
         places = np.searchsorted(np.sort(order), order)
         return self._portion([(lane, int(n)) for (lane, _), n in zip(candidates, counts, strict=True)], places)
 
-    def _ready(self, lane: _Lane, max_rows: int, frontier: int | None, stop_at: dict[Place, int] | None) -> Int64s:
+    def _ready(self, lane: _Lane, max_rows: int, frontier: int | None, stop_at: Mapping[Place, int] | None) -> Int64s:
         """The merge places of the lane's records that may be passed on, `max_rows` at most."""
         parts: list[Int64s] = []
         wanted = max_rows

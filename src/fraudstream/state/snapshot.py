@@ -45,6 +45,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         identity: The plan's state identity.
         description: What decides what is stored, as `describe_state` gives it, to say what changed.
+        log: The ids of the cluster and the topics that the offsets are of.
         offsets: The next offset to process, by `topic/partition`.
         sequence: How many events had been decided.
         arrays: The arrays that follow, in order.
@@ -52,6 +53,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
     identity: str
     description: dict[str, Any]
+    log: dict[str, str]
     offsets: dict[str, int]
     sequence: int
     arrays: tuple[_Array, ...] = ()

@@ -1,0 +1,100 @@
+"""`fraudstream run`: score a pipeline's topics, exactly once, until stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fraudstream.cli.console import show_json, show_note
+from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
+
+if TYPE_CHECKING:
+    from fraudstream.runner.loop import StreamLoop
+    from fraudstream.runner.statistics import Statistics
+
+
+def command(
+    pipeline: Annotated[str, typer.Argument(metavar="FILE | NAME", help="A pipeline's YAML file, or its name.")],
+    group: Annotated[str | None, typer.Option(help="Consumer group; default: fraudstream-NAME.")] = None,
+    instance: Annotated[str, typer.Option(help="Tells apart scorers that share a group.")] = "0",
+    rebuild_state: Annotated[
+        bool, typer.Option("--rebuild-state", help="Drop snapshots and rebuild the state from the topic.")
+    ] = False,
+    until_caught_up: Annotated[
+        bool, typer.Option("--until-caught-up", help="Stop when everything there has been scored.")
+    ] = False,
+    bootstrap_servers: BootstrapServers = None,
+    config: ConfigFile = None,
+    values: SetValues = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a pipeline's topics, exactly once, until stopped by Ctrl-C or SIGTERM.
+
+    Statistics are shown every second while it runs, and once more at the end.
+    """
+    from fraudstream.pipelines import find_plan
+    from fraudstream.runner.start import Options, load_scorer, start
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    settings = settings_from(bootstrap_servers, config, values)
+    plan = find_plan(pipeline, settings.pipelines_folder)
+    name = plan.pipeline.name
+    if plan.pipeline.model is not None and load_scorer(plan, settings) is None:
+        show_note(
+            f"note: no model of {name} is in {settings.models_folder}; deciding by rules alone, flagged degraded. "
+            f"Train one with `fraudstream train {name} --data FILE`."
+        )
+    show = show_json if as_json else _show_line
+    loop = start(plan, settings, Options(group, instance, rebuild_state), show)
+    if not as_json:
+        show_note(f"scoring {plan.pipeline.input.name} on {settings.bootstrap_servers}; stop with Ctrl-C")
+    with _stopped_by_signals(loop):
+        summary = loop.run(until_caught_up=until_caught_up)
+    if as_json:
+        show_json({"summary": summary})
+    else:
+        _show_summary(name, summary)
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(loop: StreamLoop) -> Iterator[None]:
+    """SIGINT and SIGTERM finish what is in hand; a second SIGINT interrupts at once."""
+
+    def stop(number: int, _: object) -> None:
+        loop.stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _show_line(now: Statistics) -> None:
+    latency = "–" if now.latency_ms_p50 is None else f"{now.latency_ms_p50:.0f}/{now.latency_ms_p99:.0f} ms"
+    lag = "?" if now.lag is None else f"{now.lag:,}"
+    replayed = f"  replayed {now.replayed:,}" if now.replayed and not now.events else ""
+    show_note(
+        f"{now.seconds:6.0f} s  {now.events_per_second:>9,.0f} events/s  lag {lag:>9}  p50/p99 {latency:>12}  "
+        f"alerts {now.alerts:>7,}  dead letters {now.dead_letters:>5,}{replayed}"
+    )
+
+
+def _show_summary(name: str, total: Statistics) -> None:
+    latency = "–" if total.latency_ms_p50 is None else f"{total.latency_ms_p50:.0f} / {total.latency_ms_p99:.0f} ms"
+    degraded = f", {total.degraded:,} degraded" if total.degraded else ""
+    print(
+        f"{name}: {total.events:,} events in {total.seconds:.1f} s = {total.decisions:,} decisions "
+        f"+ {total.dead_letters:,} dead letters, in {total.transactions:,} transactions ({total.aborted:,} redone)\n"
+        f"  approve {total.approved:,}   review {total.reviewed:,}   block {total.blocked:,}\n"
+        f"  {total.alerts:,} alerts"
+        f", {total.late:,} late, {total.duplicates:,} duplicates{degraded}, {total.labels:,} labels\n"
+        f"  produce to commit p50 / p99: {latency}"
+    )

@@ -1,0 +1,125 @@
+"""Snapshots of the stream's state: taken now and then, chosen on recovery."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from fraudstream.errors import StateError
+from fraudstream.plan.diff import explain_mismatch
+from fraudstream.plan.identity import describe_state
+from fraudstream.plan.plan import Plan
+from fraudstream.runner.intake import Place
+from fraudstream.runner.positions import from_text, to_text
+from fraudstream.state.snapshot import Header, capture, read_snapshot, restore, snapshots_in, write_snapshot
+from fraudstream.state.state import State
+
+LOGGER = logging.getLogger("fraudstream.state")
+
+
+class Restored(NamedTuple):
+    """A state to go on from.
+
+    Attributes:
+        state: The state.
+        positions: The next offset to process of each place it has read from; empty for a new state.
+        snapshot: The file it came from, None for a new state.
+    """
+
+    state: State
+    positions: dict[Place, int]
+    snapshot: Path | None
+
+
+class Checkpoints:
+    """The snapshots of one scorer.
+
+    Args:
+        plan: Whose state it is.
+        folder: Where they are kept.
+        log: The identity of the log the state is a function of (`kafka.identity.log_identity`).
+    """
+
+    def __init__(self, plan: Plan, folder: Path, log: Mapping[str, str]) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._description = describe_state(plan.pipeline.event, plan.logs, plan.dedup_ms)
+        self._log = dict(log)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="snapshot")
+        self._writing: Future[Path] | None = None
+
+    def save(self, state: State, positions: Mapping[Place, int], *, wait: bool = False) -> None:
+        """Copies the state now and writes it in the background; skipped while the last one is still being written."""
+        if self._writing is not None and not self._writing.done() and not wait:
+            return
+        self._finish()
+        header = Header(
+            identity=state.identity,
+            description=self._description,
+            log=self._log,
+            offsets=to_text(positions),
+            sequence=state.sequence,
+        )
+        self._writing = self._writer.submit(write_snapshot, self._folder, header, capture(state))
+        if wait:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Waits for the last snapshot. A failure costs time on recovery and nothing else, so it is only reported."""
+        if self._writing is None:
+            return
+        try:
+            self._writing.result()
+        except OSError as error:
+            LOGGER.warning("a snapshot could not be written to %s: %s", self._folder, error)
+        self._writing = None
+
+    def check_identity(self) -> None:
+        """Refuses a plan that stores something else than the newest readable snapshot does.
+
+        Raises:
+            StateError: It says what changed.
+        """
+        for path in snapshots_in(self._folder):
+            try:
+                header, _ = read_snapshot(path)
+            except StateError:
+                continue
+            if header.log == self._log and header.identity != self._plan.state_identity:
+                changes = explain_mismatch(header.description, self._description)
+                raise StateError(
+                    f"The pipeline stores something else than the state kept in {self._folder}: {' '.join(changes)}",
+                    "Start with --rebuild-state to rebuild it from the topic under the new definition (decisions "
+                    "already made stay as they are), or restore the old definition.",
+                )
+            return
+
+    def discard(self) -> None:
+        """Removes every snapshot."""
+        for path in snapshots_in(self._folder):
+            path.unlink(missing_ok=True)
+
+    def newest(self, committed: Mapping[Place, int]) -> Restored:
+        """The newest state that is not beyond what was committed: from a snapshot, or a new one."""
+        self._finish()
+        for path in snapshots_in(self._folder):
+            try:
+                header, arrays = read_snapshot(path)
+            except StateError as error:
+                LOGGER.warning("%s An older snapshot or the log takes its place.", error)
+                continue
+            positions = from_text(header.offsets)
+            if header.log != self._log or header.identity != self._plan.state_identity:
+                continue
+            if any(offset > committed.get(place, 0) for place, offset in positions.items()):
+                continue  # taken before a transaction that was never committed
+            return Restored(restore(self._plan, header, arrays), positions, path)
+        return Restored(State(self._plan), {}, None)
+
+    def close(self) -> None:
+        """Waits for the last snapshot."""
+        self._finish()
+        self._writer.shutdown()

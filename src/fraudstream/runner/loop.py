@@ -1,0 +1,358 @@
+"""The stream loop: poll → engine → produce → offsets → commit, each portion in one Kafka transaction.
+
+The committed offsets are the only oracle for what happened. After any doubt the producer is rebuilt, and input and
+state go back to exactly what was committed.
+
+While a commit is on its way the loop fetches and decodes, and when much is waiting it computes the next portion as
+well. A portion is what has come since the last one: small, and so quickly answered, when the topic is quiet; large
+when it is not.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from fraudstream.engine.program import Program
+from fraudstream.errors import FraudstreamError, UsageError
+from fraudstream.kafka.alternating import AlternatingProducer
+from fraudstream.kafka.consumer import InputConsumer
+from fraudstream.kafka.partition import TopicPartition
+from fraudstream.kafka.transactions import TransactionAborted, TransactionInDoubt
+from fraudstream.plan.plan import Plan
+from fraudstream.runner.checkpoint import Checkpoints
+from fraudstream.runner.committer import Committed, Committer, Prepared
+from fraudstream.runner.intake import Intake, Place, Portion
+from fraudstream.runner.outputs import Outputs
+from fraudstream.runner.positions import committed_positions, to_commit
+from fraudstream.runner.replay import Replay
+from fraudstream.runner.statistics import Meter, Statistics
+from fraudstream.state.state import State
+
+LOGGER = logging.getLogger("fraudstream.runner")
+
+MAX_ROWS = 8_192
+"""Records in a portion, and so in a transaction, at most."""
+FETCH_ROWS = 16_384
+LANE_ROWS = 49_152
+"""A lane with so many records waiting is paused, so that the others catch up."""
+BUSY_ROWS = 2_048
+"""From this many waiting records on, the next portion is computed while a commit is on its way."""
+CATCHING_UP = 20_000
+"""With more records than this to come, the merge by event time is strict."""
+CAUGHT_UP = 1_000
+"""With fewer than this it is so no more: waiting would cost latency."""
+IDLE_S = 0.1
+COMMITTING_S = 0.002
+LAG_S = 0.1
+STATISTICS_S = 1.0
+SNAPSHOT_S = 30.0
+LONG_REPLAY = 100_000
+"""After a replay longer than this, a snapshot spares the next start from repeating it."""
+
+
+class ConsumerFactory(Protocol):
+    """Builds the input's consumer around the loop's handlers."""
+
+    def __call__(  # noqa: D102 - the class says it
+        self,
+        *,
+        on_assigned: Callable[[list[TopicPartition]], None],
+        on_revoked: Callable[[list[TopicPartition], bool], None],
+    ) -> InputConsumer: ...
+
+
+class StreamLoop:
+    """One scorer at work. `run` blocks; `stop` may be called from a signal handler or another thread.
+
+    Args:
+        plan: What to compute.
+        program: The engine, with its model.
+        consumer_of: Builds the consumer of the input and label topics.
+        producer: Commits records and offsets.
+        checkpoints: The snapshots.
+        intake: Decodes and merges what is fetched.
+        input_partitions: How many partitions the input topic has.
+        on_statistics: Told the statistics about once a second.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        program: Program,
+        consumer_of: ConsumerFactory,
+        producer: AlternatingProducer,
+        checkpoints: Checkpoints,
+        intake: Intake,
+        *,
+        input_partitions: int,
+        on_statistics: Callable[[Statistics], None] | None = None,
+    ) -> None:
+        self._plan = plan
+        self._program = program
+        self._consumer = consumer_of(on_assigned=self._assigned, on_revoked=self._revoked)
+        self._producer = producer
+        self._committer = Committer(producer)
+        self._checkpoints = checkpoints
+        self._intake = intake
+        self._outputs = Outputs(plan)
+        self._input_partitions = input_partitions
+        self._on_statistics = on_statistics
+        self._meter = Meter()
+        self._state = State(plan)
+        self._positions: dict[Place, int] = {}
+        self._replay: Replay | None = None
+        self._committed_sequence = 0
+        self._refusal: FraudstreamError | None = None
+        self._lags: dict[Place, int | None] = {}
+        self._paused: set[Place] = set()
+        self._strict = True
+        self._stopping = False
+        self._unsaved = False
+        self._saved_at = self._lag_at = self._told_at = time.monotonic()
+
+    def stop(self) -> None:
+        """Asks the loop to finish what is in hand and return."""
+        self._stopping = True
+
+    def run(self, *, until_caught_up: bool = False) -> Statistics:
+        """Scores until stopped, or until everything there was at some moment has been scored.
+
+        Raises:
+            FraudstreamError: What a person must look at; nothing is lost, a restart goes on from what was committed.
+        """
+        try:
+            self._producer.open()
+            self._consumer.open()
+            while not self._stopping:
+                try:
+                    self._step()
+                    if until_caught_up and self._caught_up():
+                        break
+                except (TransactionAborted, TransactionInDoubt) as reason:
+                    self._rewind(reason)
+            try:
+                self._note(self._committer.settle())
+                self._save(wait=True)
+            except (TransactionAborted, TransactionInDoubt) as reason:
+                LOGGER.warning("the last transaction is left to the next start: %s", reason)
+            return self._meter.summary(self._lag())
+        finally:
+            self._committer.close()
+            self._consumer.close()
+            self._producer.close()
+            self._checkpoints.close()
+
+    # ── one step ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _step(self) -> None:
+        self._fetch()
+        self._watch()
+        if self._replay is not None:
+            self._replay_some(self._replay)
+            return
+        if self._committer.in_flight and self._intake.held < BUSY_ROWS:
+            return
+        portion = self._intake.take(MAX_ROWS, self._frontier())
+        if portion is None:
+            if not self._committer.in_flight:
+                self._note(self._committer.settle())
+            return
+        prepared = self._decide(portion)
+        self._note(self._committer.settle())
+        self._committer.submit(prepared, self._consumer.group_metadata())
+        self._save()
+
+    def _fetch(self) -> None:
+        """Fetches what has come, and decodes it. Partition handlers run in here."""
+        wait_s = COMMITTING_S if self._committer.in_flight else IDLE_S
+        if self._intake.held >= 4 * MAX_ROWS:
+            wait_s = 0.0
+        messages = self._consumer.poll(FETCH_ROWS, wait_s)
+        if self._refusal is not None:
+            raise self._refusal
+        if messages:
+            fetched = self._intake.add(messages)
+            if self._replay is not None:
+                self._replay.fetched(fetched)
+            self._balance()
+
+    def _decide(self, portion: Portion) -> Prepared:
+        """Computes a portion; from here on the state is ahead of what is committed."""
+        now_ms = time.time_ns() // 1_000_000
+        decisions = self._program.decide(self._state, portion.batch, portion.labels, now_ms)
+        records = self._outputs.of(decisions, portion.rejected)
+        self._positions |= portion.next_offsets
+        self._unsaved = True
+        return Prepared(portion, decisions, records, to_commit(portion.next_offsets, self._state.sequence))
+
+    def _note(self, committed: Committed | None) -> None:
+        """Counts what was committed."""
+        if committed is not None:
+            portion = committed.prepared.portion
+            self._meter.committed(
+                committed.prepared.decisions, len(portion.rejected), len(portion.labels), committed.at_ms
+            )
+
+    # ── recovery ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _assigned(self, partitions: list[TopicPartition]) -> None:
+        """New partitions: the state becomes what it was at their committed offsets."""
+        owned = [partition for partition in partitions if partition.topic == self._plan.pipeline.input.name]
+        shared = features_beyond_key(self._plan)
+        if len(owned) < self._input_partitions and shared:
+            self._refusal = UsageError(
+                f"Another scorer of {self._plan.pipeline.name} shares the input topic, and these features look across "
+                f"partitions: {', '.join(shared)}.",
+                "Run one scorer (it owns all partitions), or run the pipeline on Flink.",
+            )
+            return
+        start = self._recover(partitions)
+        for partition in partitions:
+            partition.offset = start.get((partition.topic, partition.partition), -1)
+
+    def _revoked(self, partitions: list[TopicPartition], lost: bool) -> None:
+        """Partitions go away: what is in flight ends first."""
+        try:
+            self._note(self._committer.settle())
+            if not lost:
+                self._save(wait=True)
+        except (TransactionAborted, TransactionInDoubt) as reason:
+            LOGGER.warning("while partitions were revoked: %s", reason)
+            self._producer.rebuild()
+        self._intake.assign([])
+        self._positions = {}
+
+    def _rewind(self, reason: Exception) -> None:
+        """After doubt: a new producer, then input and state as they were at the committed offsets."""
+        LOGGER.warning("the transaction is done again if it was not committed: %s", reason)
+        self._meter.totals.aborted += 1
+        doubtful, self._committer.last = self._committer.last, None
+        self._producer.rebuild()
+        partitions = self._consumer.committed()
+        start = self._recover(partitions)
+        committed, _ = committed_positions(partitions)
+        if doubtful is not None and all(
+            committed.get(place, 0) >= offset for place, offset in doubtful.portion.next_offsets.items()
+        ):
+            self._note(Committed(doubtful, time.time_ns() // 1_000_000))
+        self._consumer.rewind(
+            [TopicPartition(p.topic, p.partition, start.get((p.topic, p.partition), -1)) for p in partitions]
+        )
+
+    def _recover(self, partitions: list[TopicPartition]) -> dict[Place, int]:
+        """Takes the newest usable state; returns where reading starts (the earliest offset where it is not named)."""
+        committed, self._committed_sequence = committed_positions(partitions)
+        restored = self._checkpoints.newest(committed)
+        self._state, self._positions = restored.state, dict(restored.positions)
+        places = [(partition.topic, partition.partition) for partition in partitions]
+        self._intake.assign(places)
+        self._lags = {}
+        self._strict = True
+        if self._paused:
+            self._consumer.resume([TopicPartition(*place) for place in self._paused])
+            self._paused = set()
+        self._replay = Replay(restored.positions, committed, places)
+        LOGGER.info(
+            "starting from %s, replaying up to %d decided events",
+            restored.snapshot.name if restored.snapshot else "an empty state",
+            self._committed_sequence,
+        )
+        return restored.positions
+
+    def _replay_some(self, replay: Replay) -> None:
+        """Moves the state on, up to the committed offsets."""
+        behind = replay.behind(self._lags)
+        portion = self._intake.take(MAX_ROWS, self._intake.frontier(behind), replay.stop_at)
+        if portion is not None:
+            self._program.learn(self._state, portion.batch, portion.labels)
+            self._positions |= portion.next_offsets
+            self._meter.totals.replayed += portion.n_records
+            return
+        self._refresh_lags()
+        if not replay.done(self._intake, self._lags):
+            return
+        self._replay = None
+        if self._state.sequence != self._committed_sequence:
+            LOGGER.warning(
+                "%d events were decided, but the topic holds %d of them: older ones are gone, and features that look "
+                "back to them are short",
+                self._committed_sequence,
+                self._state.sequence,
+            )
+            self._state.sequence = self._committed_sequence
+        if self._meter.totals.replayed > LONG_REPLAY:
+            self._unsaved = True
+            self._save(wait=True)
+
+    def _save(self, *, wait: bool = False) -> None:
+        """A snapshot, now and then; its positions are those of the state, committed or not."""
+        now = time.monotonic()
+        if self._unsaved and self._replay is None and (wait or now - self._saved_at > SNAPSHOT_S):
+            self._checkpoints.save(self._state, self._positions, wait=wait)
+            self._saved_at = now
+            self._unsaved = False
+
+    # ── keeping watch ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _frontier(self) -> int | None:
+        """How far the merge by event time may go: without limit once caught up."""
+        if not self._strict:
+            return None
+        self._refresh_lags()
+        return self._intake.frontier([place for place, lag in self._lags.items() if lag is None or lag > 0])
+
+    def _refresh_lags(self) -> None:
+        self._lags = self._consumer.lag()
+        self._lag_at = time.monotonic()
+
+    def _watch(self) -> None:
+        """Now and then: how far behind we are, and what to tell."""
+        now = time.monotonic()
+        if now - self._lag_at > LAG_S:
+            self._refresh_lags()
+            lag = self._lag()
+            if lag is not None:
+                self._strict = lag > (CAUGHT_UP if self._strict else CATCHING_UP)
+        if now - self._told_at > STATISTICS_S:
+            self._told_at = now
+            if self._on_statistics is not None:
+                self._on_statistics(self._meter.read(self._lag()))
+
+    def _lag(self) -> int | None:
+        """Records not yet decided; None while unknown."""
+        if not self._lags or None in self._lags.values():
+            return None
+        return sum(lag or 0 for lag in self._lags.values()) + self._intake.held
+
+    def _caught_up(self) -> bool:
+        """Whether nothing is left to do at this moment."""
+        if self._replay is not None or self._intake.held or self._committer.in_flight or not self._lags:
+            return False
+        self._refresh_lags()
+        return all(lag == 0 for lag in self._lags.values())
+
+    def _balance(self) -> None:
+        """Pauses lanes that are far ahead of the merge, and resumes them when they are not."""
+        waiting = self._intake.waiting()
+        ahead = {place for place, rows in waiting.items() if rows > LANE_ROWS} - self._paused
+        back = {place for place in self._paused if waiting.get(place, 0) < LANE_ROWS // 4}
+        if ahead:
+            self._consumer.pause([TopicPartition(*place) for place in ahead])
+        if back:
+            self._consumer.resume([TopicPartition(*place) for place in back])
+        self._paused = (self._paused | ahead) - back
+
+
+def features_beyond_key(plan: Plan) -> list[str]:
+    """Features whose history may be spread over partitions, because their key does not hold the topic's key."""
+    key = plan.pipeline.event.key
+    return [feature.name for log in plan.logs if key is None or key not in log.by for feature in log.features]
+
+
+def input_topics(plan: Plan) -> list[str]:
+    """The topics a plan reads."""
+    labels = plan.pipeline.labels
+    return [plan.pipeline.input.name, *([labels.name] if labels is not None and plan.label_retention_ms else [])]

@@ -1,0 +1,66 @@
+"""What a portion leaves behind: records for every route, and dead letters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fraudstream.define.pipeline import Selection
+from fraudstream.engine.column import Int64s
+from fraudstream.engine.deadletter import dead_letter
+from fraudstream.engine.decisions import Decisions
+from fraudstream.engine.encode import Encoder
+from fraudstream.plan.plan import Plan
+from fraudstream.runner.intake import Rejected
+
+
+@dataclass(slots=True)
+class Records:
+    """Records for one topic."""
+
+    topic: str
+    values: list[bytes]
+    keys: list[bytes | None] = field(default_factory=list)
+
+
+class Outputs:
+    """Writes decisions as the routes of a plan want them."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._pipeline = plan.pipeline
+        self._encoder = Encoder(plan)
+
+    def of(self, decisions: Decisions, rejected: list[Rejected]) -> list[Records]:
+        """The records of a portion, topic by topic."""
+        records = []
+        for route in self._pipeline.routes:
+            rows = _rows(route.carries, decisions)
+            if len(rows):
+                values, keys = self._encoder.encode(route.form, decisions, rows)
+                records.append(Records(route.topic, values, keys))
+        if rejected:
+            letters = [
+                dead_letter(
+                    each.reject,
+                    each.topic,
+                    each.partition,
+                    each.offset,
+                    each.timestamp_ms,
+                    each.key,
+                    each.value,
+                    self._pipeline.name,
+                )
+                for each in rejected
+            ]
+            records.append(Records(self._pipeline.dead_letters.name, letters, [each.key for each in rejected]))
+        return records
+
+
+def _rows(carries: Selection, decisions: Decisions) -> Int64s:
+    """int64[m], the rows a route carries."""
+    if carries is Selection.ALL:
+        return np.arange(len(decisions.batch), dtype=np.int64)
+    if carries is Selection.APPROVED:
+        return np.flatnonzero(decisions.outcome == 0)
+    return np.flatnonzero((decisions.outcome > 0) & ~decisions.duplicate)

@@ -1,0 +1,135 @@
+"""Puts a scorer together from a plan and settings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from fraudstream.engine.batch import Batch
+from fraudstream.engine.decode import Decoder
+from fraudstream.engine.program import Program
+from fraudstream.errors import TopicError
+from fraudstream.kafka.admin import KafkaAdmin
+from fraudstream.kafka.alternating import AlternatingProducer
+from fraudstream.kafka.client import check_reachable
+from fraudstream.kafka.consumer import InputConsumer
+from fraudstream.kafka.identity import log_identity
+from fraudstream.models.artifact import load_artifact
+from fraudstream.models.scorer import OnnxScorer
+from fraudstream.plan.plan import Plan
+from fraudstream.runner.checkpoint import Checkpoints
+from fraudstream.runner.intake import Intake
+from fraudstream.runner.loop import StreamLoop, features_beyond_key, input_topics
+from fraudstream.runner.outputs import Outputs
+from fraudstream.runner.statistics import Statistics
+from fraudstream.schema.event import FieldType
+from fraudstream.settings import Settings
+from fraudstream.state.ids import Labels
+
+LOGGER = logging.getLogger("fraudstream.runner")
+
+
+class Options(NamedTuple):
+    """How to run.
+
+    Attributes:
+        group: The consumer group; `fraudstream-NAME` unless said.
+        instance: Tells apart scorers that share a group; restarts keep it.
+        rebuild_state: Whether kept snapshots are dropped and the state is rebuilt from the topic.
+    """
+
+    group: str | None = None
+    instance: str = "0"
+    rebuild_state: bool = False
+
+
+def load_scorer(plan: Plan, settings: Settings) -> OnnxScorer | None:
+    """The current model of a pipeline; None where it declares none or none has been trained.
+
+    Raises:
+        ModelError: It is there but damaged, or was trained for other features.
+    """
+    model = plan.pipeline.model
+    if model is None:
+        return None
+    artifact = load_artifact(settings.models_folder, model.name or plan.pipeline.name)
+    return OnnxScorer(artifact, model.features) if artifact is not None else None
+
+
+def start(
+    plan: Plan,
+    settings: Settings,
+    options: Options,
+    on_statistics: Callable[[Statistics], None] | None = None,
+) -> StreamLoop:
+    """A scorer ready to `run`. What can be wrong is found here, before anything is read.
+
+    Raises:
+        BrokerUnreachable, TopicError: The cluster is away, or lacks a topic.
+        StateError: The kept state is of another definition.
+        ModelError: The model does not fit.
+    """
+    program = Program(plan, load_scorer(plan, settings))
+    check_reachable(settings)
+    topics = require_topics(plan, settings)
+    group = options.group or f"fraudstream-{plan.pipeline.name}"
+    member = f"{group}-{options.instance}"
+    inputs = input_topics(plan)
+    checkpoints = Checkpoints(plan, settings.project_folder / "state" / member, log_identity(settings, inputs))
+    if options.rebuild_state:
+        checkpoints.discard()
+    checkpoints.check_identity()
+    decoder = Decoder(plan.pipeline.event)
+    intake = Intake(decoder, inputs[1] if len(inputs) > 1 else None, integer_ids=_has_integer_ids(plan))
+    warm_up(program, decoder)
+    consumer_of = partial(
+        InputConsumer,
+        settings,
+        inputs,
+        group,
+        # A static member takes its predecessor's place at once, instead of waiting for its session to end.
+        instance_id=member if features_beyond_key(plan) else None,
+    )
+    return StreamLoop(
+        plan,
+        program,
+        consumer_of,
+        AlternatingProducer(settings, member),
+        checkpoints,
+        intake,
+        input_partitions=topics[plan.pipeline.input.name],
+        on_statistics=on_statistics,
+    )
+
+
+def require_topics(plan: Plan, settings: Settings) -> dict[str, int]:
+    """The partitions of every topic a plan reads or writes.
+
+    Raises:
+        TopicError: Some are missing; it names them all.
+    """
+    found = KafkaAdmin(settings).topics()
+    missing = [name for name, _ in plan.pipeline.topics_to_create() if name not in found]
+    if missing:
+        raise TopicError(
+            f"These topics of {plan.pipeline.name} do not exist on {settings.bootstrap_servers}: {', '.join(missing)}.",
+            f"Run `fraudstream topics create {plan.pipeline.name}`.",
+        )
+    return {name: found[name].partitions for name, _ in plan.pipeline.topics_to_create()}
+
+
+def warm_up(program: Program, decoder: Decoder) -> None:
+    """Loads or compiles every kernel, so that the first events do not wait for it."""
+    nothing = np.empty(0, np.int64)
+    batch = Batch.of(decoder.decode([], nothing), "", nothing.astype(np.int32), nothing)
+    decisions = program.decide(program.new_state(), batch, Labels.none(), 0)
+    Outputs(program.plan).of(decisions, [])
+
+
+def _has_integer_ids(plan: Plan) -> bool:
+    field = plan.pipeline.event.field(plan.pipeline.event.id or "")
+    return field is not None and field.type is FieldType.INTEGER

@@ -1,0 +1,113 @@
+"""What the loop counts: totals, the last seconds, and latencies from produce to commit."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+import numpy as np
+
+from fraudstream.engine.column import Int64s
+from fraudstream.engine.decisions import Decisions
+
+_LONGEST_MS = 60_000
+
+
+class Statistics(msgspec.Struct, kw_only=True):
+    """Totals since the start, and the interval since the last reading.
+
+    Attributes:
+        events: Input records committed: decisions and dead letters (labels are counted apart).
+        decisions, dead_letters, labels: Committed, by kind.
+        approved, reviewed, blocked: Decisions by outcome.
+        alerts: Decisions that were flagged and are no duplicates.
+        late, duplicates, degraded: Decisions by flag.
+        transactions: Kafka transactions committed.
+        aborted: Transactions that were aborted or found in doubt, and done again.
+        replayed: Records replayed on recovery.
+        events_per_second: Over the interval.
+        lag: Records not yet delivered to the scorer, or held by it; None while unknown.
+        latency_ms_p50, latency_ms_p99: From the Kafka timestamp to the commit, over the interval; None without events.
+        seconds: Since the start.
+    """
+
+    events: int = 0
+    decisions: int = 0
+    dead_letters: int = 0
+    labels: int = 0
+    approved: int = 0
+    reviewed: int = 0
+    blocked: int = 0
+    alerts: int = 0
+    late: int = 0
+    duplicates: int = 0
+    degraded: int = 0
+    transactions: int = 0
+    aborted: int = 0
+    replayed: int = 0
+    events_per_second: float = 0.0
+    lag: int | None = None
+    latency_ms_p50: float | None = None
+    latency_ms_p99: float | None = None
+    seconds: float = 0.0
+
+
+class Meter:
+    """Counts what was committed."""
+
+    def __init__(self) -> None:
+        self.totals = Statistics()
+        self._started_at = self._read_at = time.monotonic()
+        self._events_before = 0
+        self._latencies: Int64s = np.zeros(_LONGEST_MS + 1, np.int64)
+        self._all_latencies: Int64s = np.zeros(_LONGEST_MS + 1, np.int64)
+
+    def committed(self, decisions: Decisions, dead_letters: int, labels: int, at_ms: int) -> None:
+        """Counts a committed portion; `at_ms` is when its commit was answered."""
+        totals = self.totals
+        n = len(decisions.batch)
+        totals.events += n + dead_letters
+        totals.decisions += n
+        totals.dead_letters += dead_letters
+        totals.labels += labels
+        approved, reviewed, blocked = np.bincount(decisions.outcome, minlength=3).tolist()
+        totals.approved += approved
+        totals.reviewed += reviewed
+        totals.blocked += blocked
+        totals.alerts += int(np.count_nonzero((decisions.outcome > 0) & ~decisions.duplicate))
+        totals.late += int(np.count_nonzero(decisions.late))
+        totals.duplicates += int(np.count_nonzero(decisions.duplicate))
+        totals.degraded += int(np.count_nonzero(decisions.degraded))
+        totals.transactions += 1
+        ages = np.clip(at_ms - decisions.batch.timestamp_ms, 0, _LONGEST_MS)
+        self._latencies += np.bincount(ages, minlength=_LONGEST_MS + 1)
+
+    def read(self, lag: int | None) -> Statistics:
+        """The totals with the figures of the interval since the last reading."""
+        now = time.monotonic()
+        totals = self.totals
+        totals.seconds = now - self._started_at
+        totals.events_per_second = (totals.events - self._events_before) / max(now - self._read_at, 1e-9)
+        totals.lag = lag
+        totals.latency_ms_p50, totals.latency_ms_p99 = quantiles(self._latencies)
+        self._all_latencies += self._latencies
+        self._latencies[:] = 0
+        self._read_at, self._events_before = now, totals.events
+        return msgspec.structs.replace(totals)
+
+    def summary(self, lag: int | None) -> Statistics:
+        """The totals with rates and latencies over the whole run."""
+        last = self.read(lag)
+        p50, p99 = quantiles(self._all_latencies)
+        rate = last.events / max(last.seconds, 1e-9)
+        return msgspec.structs.replace(last, events_per_second=rate, latency_ms_p50=p50, latency_ms_p99=p99)
+
+
+def quantiles(counts: Int64s) -> tuple[float | None, float | None]:
+    """The 50th and 99th percentile of a histogram with a bin for each millisecond."""
+    total = int(counts.sum())
+    if total == 0:
+        return None, None
+    running = np.cumsum(counts)
+    half, most = (int(np.searchsorted(running, share * total)) for share in (0.50, 0.99))
+    return float(half), float(most)
