@@ -17,7 +17,7 @@ def read_features(read: Reader, node: Node | None) -> tuple[Feature, ...]:
     for template, each in read.mapping("features", node).items():
         before = len(read.problems)
         made = _expanded(read, template, each)
-        names = [feature.name for feature in made] or [template]
+        names = [feature.name for feature in made] or _names(template, each)
         for name in names:
             if name in features:
                 advice = "Names of features must differ, also after {over} is filled in."
@@ -31,6 +31,14 @@ def read_features(read: Reader, node: Node | None) -> tuple[Feature, ...]:
     return tuple(features.values())
 
 
+def _names(template: str, node: Node) -> list[str]:
+    """The names an entry was meant to make, as far as its windows can be read."""
+    over = node.value.get("over") if isinstance(node.value, dict) else None
+    items = over.value if over is not None and isinstance(over.value, list) else [over]
+    lengths = [item.value for item in items if item is not None and isinstance(item.value, str)]
+    return [template.replace("{over}", length) for length in lengths] or [template]
+
+
 def _expanded(read: Reader, template: str, node: Node) -> list[Feature]:
     """The features of one entry: one, or one for each of its window lengths."""
     path = f"features.{template}"
@@ -41,6 +49,8 @@ def _expanded(read: Reader, template: str, node: Node) -> list[Feature]:
         return []
     parts = read.mapping(path, node, (*kinds, *FEATURE_KEYS))
     named = [key for key in parts if key in kinds]
+    if not named and len(parts) < len(node.value):
+        return []  # the key that was not known is the kind, misspelt
     if len(named) != 1:
         found = "has no kind." if not named else f"has several kinds: {', '.join(named)}."
         read.problem(path, node.line, found, f"Give one of: {', '.join(kinds)}.")

@@ -14,7 +14,7 @@ from fraudstream.errors import Problem
 
 Word = TypeVar("Word", bound=StrEnum)
 _MOST_NAMES = 20
-_VARIABLE = re.compile(r"\$?\$\{([^{}]*)\}")
+_VARIABLE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _VARIABLE_NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 _WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
@@ -125,7 +125,9 @@ class Reader:
         if text is None or node is None:
             return None
         if text not in words.__members__.values():
-            advice = suggestion(text, [word.value for word in words])
+            close = get_close_matches(text, [word.value for word in words], n=1)
+            guess = f"Did you mean {close[0]!r}? " if close else ""
+            advice = f"{guess}Allowed: {', '.join(words)}."
             self.problem(path, node.line, f"{text[:80]!r} is not allowed here.", advice)
             return None
         return words(text)
@@ -134,11 +136,16 @@ class Reader:
         missing: list[str] = []
 
         def value_of(match: re.Match[str]) -> str:
-            if match.group().startswith("$$"):
-                return match.group()[1:]
-            parts = _VARIABLE_NAME.fullmatch(match[1])
+            if match.group() == "$${":
+                return "${"
+            parts = _VARIABLE_NAME.fullmatch(match[1] or "")
             if parts is None:
-                self.problem(path, node.line, f"{match.group()!r} is not a variable.", "Write `${NAME:-default}`.")
+                self.problem(
+                    path,
+                    node.line,
+                    f"{match.group()!r} is not a variable.",
+                    "Write `${NAME:-default}`, or `$${` for a literal.",
+                )
                 return ""
             found = self.environ.get(parts[1]) or parts[2]  # empty counts as unset, as `:-` does in a shell
             if found is None:
