@@ -13,6 +13,8 @@ from fraudstream.schema.event import FieldType
 from fraudstream.testing.cases import EventRow, LabelRow
 from fraudstream.testing.oracle import Answer, Oracle
 
+from .vectorised import vectorised
+
 Rows = Sequence[EventRow | LabelRow]
 
 _SQL_TYPES = {FieldType.STRING: "VARCHAR", FieldType.FLOAT: "DOUBLE", FieldType.BOOLEAN: "BOOLEAN"}
@@ -85,4 +87,4 @@ def _duckdb(plan: Plan, rows: Rows, *, fast: bool) -> list[Answer]:
     ]
 
 
-ENGINES: dict[str, Engine] = {"oracle": oracle, "duckdb": duckdb_exact}
+ENGINES: dict[str, Engine] = {"oracle": oracle, "duckdb": duckdb_exact, "vectorised": vectorised}

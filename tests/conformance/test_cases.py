@@ -12,6 +12,7 @@ from fraudstream.testing.compare import differences, same
 from fraudstream.testing.decide import decide
 
 from .engines import ENGINES, duckdb_fast, oracle
+from .vectorised import decisions
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 
@@ -45,6 +46,15 @@ def test_every_value_of_a_case_is_the_oracles(path: Path) -> None:
             assert one[1:] == other[1:], name
             for feature, value in one.features.items():
                 assert same(value, other.features[feature]), (name, one.sequence, feature, value, other.features)
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_every_verdict_of_a_case_is_the_oracles(path: Path) -> None:
+    """The engine decides as the plain rules and policy do, with the case's model scores left out."""
+    case = load_case(path)
+    events = [row for row in case.rows if isinstance(row, EventRow)]
+    for row, (answer, verdict) in zip(events, decisions(case.plan, case.rows), strict=True):
+        assert verdict == decide(case.plan, {**row.fields, **answer.features}, None), row.line
 
 
 @pytest.mark.parametrize("kind", FeatureKind)

@@ -1,98 +1,115 @@
-"""The vectorised engine as one of the suite's engines: rows to columns, in batches cut anywhere."""
+"""The engine that scores live, behind the suite's interface: rows become JSON, are decoded, and go on in batches."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+import json
+from itertools import cycle
+from typing import Any
 
 import numpy as np
 
 from fraudstream.engine.batch import Batch
 from fraudstream.engine.column import Column
-from fraudstream.engine.featurize import Featurizer, split_coordinates
+from fraudstream.engine.decode import Decoder
 from fraudstream.engine.kernels.fingerprint import fingerprint
+from fraudstream.engine.program import Program
 from fraudstream.plan.plan import Plan
-from fraudstream.schema.event import FieldType
-from fraudstream.schema.types import Kind, ValueType
+from fraudstream.schema.event import Field, FieldType, TimeFormat
+from fraudstream.schema.types import Kind
 from fraudstream.state.ids import Labels
-from fraudstream.state.state import State
 from fraudstream.testing.cases import EventRow, LabelRow
-from fraudstream.testing.oracle import Answer
+from fraudstream.testing.decide import Verdict
+from fraudstream.testing.oracle import Answer, Value
+from fraudstream.units import format_instant, format_money
 
-Rows = Sequence[EventRow | LabelRow]
-
-
-def vectorised(plan: Plan, rows: Rows, *, cuts: Sequence[int] = ()) -> list[Answer]:
-    """The engine the stream runs, over batches that end after the rows named by `cuts`."""
-    featurize, state = Featurizer(plan), State(plan)
-    answers: list[Answer] = []
-    for begin, end in pairwise([0, *sorted(cuts), len(rows)]):
-        answers += run(plan, featurize, state, rows[begin:end])
-    return answers
+OUTCOMES = ("approve", "review", "block")
+RISK_LEVELS = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 
 
-def run(plan: Plan, featurize: Featurizer, state: State, rows: Rows) -> list[Answer]:
-    """The answers of one batch."""
-    events = [row for row in rows if isinstance(row, EventRow)]
-    features = featurize(state, batch_of(plan, events), labels_of(rows))
-    partition, offset = split_coordinates(features.first)
-    values = {name: _values(column) for name, column in features.columns.items()}
-    answers = [
-        Answer(
-            features={feature.name: values[feature.name][row] for feature in plan.features},
-            late=bool(features.late[row]),
-            duplicate_of=(int(partition[row]), int(offset[row])) if features.first[row] >= 0 else None,
-            sequence=state.sequence + row,
+def vectorised(plan: Plan, rows: Any, sizes: tuple[int, ...] = (1, 3, 2, 7)) -> list[Answer]:
+    """The answers, where the stream is cut into batches of these sizes, again and again."""
+    return [answer for answer, _ in decisions(plan, rows, sizes)]
+
+
+def decisions(plan: Plan, rows: Any, sizes: tuple[int, ...] = (1, 3, 2, 7)) -> list[tuple[Answer, Verdict]]:
+    """The answers and verdicts, without a model."""
+    program = Program(plan)
+    state, decoder = program.new_state(), Decoder(plan.pipeline.event)
+    result: list[tuple[Answer, Verdict]] = []
+    for chunk in _chunks(rows, sizes):
+        events = [row for row in chunk if isinstance(row, EventRow)]
+        decoded = decoder.decode(
+            [encoded(plan, row) for row in events], np.array([row.event_at for row in events], np.int64)
         )
-        for row in range(len(events))
-    ]
-    state.sequence += len(events)
-    return answers
+        assert decoded.ok.all(), decoded.rejects
+        partition = np.array([row.partition for row in events], np.int32)
+        offset = np.array([row.offset for row in events], np.int64)
+        batch = Batch.of(decoded, "events", partition, offset)
+        found = program.decide(state, batch, _labels(chunk), 0)
+        values = {name: plain_values(column) for name, column in found.features.items()}
+        for i in range(len(events)):
+            first = (int(found.duplicate_partition[i]), int(found.duplicate_offset[i]))
+            answer = Answer(
+                features={name: column[i] for name, column in values.items()},
+                late=bool(found.late[i]),
+                duplicate_of=first if found.duplicate[i] else None,
+                sequence=int(found.sequence[i]),
+            )
+            hits = [code for code, hit in zip(found.rule_codes, found.rule_hits[:, i], strict=True) if hit]
+            score = None if np.isnan(found.score[i]) else float(found.score[i])
+            outcome, level = OUTCOMES[found.outcome[i]], RISK_LEVELS[found.risk_level[i]]
+            result.append((answer, Verdict(outcome, score, level, tuple(hits))))  # type: ignore[arg-type]
+    return result
 
 
-def batch_of(plan: Plan, events: Sequence[EventRow]) -> Batch:
-    """Rows as the columns the decoder would give."""
-    nothing = np.zeros(len(events), np.int64)
-    return Batch(
-        np.zeros(0, np.uint8),
-        nothing,
-        nothing,
-        {spec.name: _column(spec.type, spec.scale, [row.fields[spec.name] for row in events]) for spec in plan.columns},
-        np.array([row.event_at for row in events], np.int64),
-        nothing,
-        np.array([row.partition for row in events], np.int32),
-        np.array([row.offset for row in events], np.int64),
-        "events",
-    )
+def plain_values(column: Column) -> list[Value]:
+    """A column's values as the oracle gives them."""
+    valid = np.ones(len(column), np.bool_) if column.valid is None else column.valid
+    values = column.values != 0 if column.type.kind is Kind.BOOLEAN else column.values
+    return [value if is_valid else None for value, is_valid in zip(values.tolist(), valid.tolist(), strict=True)]
 
 
-def labels_of(rows: Rows) -> Labels:
-    """The labels among the rows, each with the number of events before it."""
-    labels = [(i, row) for i, row in enumerate(rows) if isinstance(row, LabelRow)]
-    prints = [fingerprint(str(row.event_id).encode()) for _, row in labels]
-    before = np.cumsum([isinstance(row, EventRow) for row in rows])
+def encoded(plan: Plan, row: EventRow) -> bytes:
+    """The event as JSON that decodes to its fields."""
+    event = {field.name: _json_value(field, row) for field in plan.pipeline.event.fields}
+    return json.dumps({name: value for name, value in event.items() if value is not None}).encode()
+
+
+def _json_value(field: Field, row: EventRow) -> Any:
+    value = row.fields[field.name]
+    if field.type is FieldType.LOCATION and value is None:
+        point = {axis: row.fields[f"{field.name}.{axis}"] for axis in ("lat", "lon")}
+        return None if None in point.values() else point
+    if value is not None and field.type is FieldType.DECIMAL:
+        return format_money(int(value), field.scale).replace(",", "")
+    if value is not None and field.type is FieldType.TIMESTAMP and field.format is TimeFormat.ISO8601:
+        return format_instant(int(value))
+    return value
+
+
+def _chunks(rows: Any, sizes: tuple[int, ...]) -> list[list[EventRow | LabelRow]]:
+    chunks, at = [], 0
+    for size in cycle(sizes):
+        if at >= len(rows):
+            return chunks
+        chunks.append(list(rows[at : at + size]))
+        at += size
+    return chunks
+
+
+def _labels(chunk: list[EventRow | LabelRow]) -> Labels:
+    events, found = 0, []
+    for row in chunk:
+        if isinstance(row, LabelRow):
+            low, high = fingerprint(row.event_id.encode())
+            found.append((events, low, high, int(row.is_fraud), row.labelled_at))
+        else:
+            events += 1
+    position, low, high, fraud, at = zip(*found, strict=True) if found else [()] * 5
     return Labels(
-        np.array([before[i] for i, _ in labels], np.int64),
-        np.array([low for low, _ in prints], np.uint64),
-        np.array([high for _, high in prints], np.uint64),
-        np.array([row.is_fraud for _, row in labels], np.int64),
-        np.array([row.labelled_at for _, row in labels], np.int64),
+        np.array(position, np.int64),
+        np.array(low, np.uint64),
+        np.array(high, np.uint64),
+        np.array(fraud, np.int64),
+        np.array(at, np.int64),
     )
-
-
-def _column(kind: FieldType, scale: int, values: list) -> Column:
-    valid = np.array([value is not None for value in values], np.bool_)
-    if kind is FieldType.STRING:
-        prints = [fingerprint((value or "").encode()) for value in values]
-        low, high = (np.array([each[half] for each in prints], np.uint64) for half in (0, 1))
-        return Column(ValueType(Kind.STRING), low, valid, high)
-    dtype = {FieldType.FLOAT: np.float64, FieldType.BOOLEAN: np.bool_}.get(kind, np.int64)
-    numbers = np.array([0 if value is None else value for value in values], dtype)
-    return Column(ValueType(Kind(kind.value), scale), numbers, valid)
-
-
-def _values(column: Column) -> list:
-    listed = column.values.tolist()
-    if column.valid is None:
-        return listed
-    return [value if valid else None for value, valid in zip(listed, column.valid.tolist(), strict=True)]

@@ -37,6 +37,7 @@ from fraudstream.plan.plan import Plan
 from fraudstream.schema.event import Field as EventField
 from fraudstream.schema.event import FieldType
 from fraudstream.testing.oracle import Value
+from fraudstream.testing.places import coordinates_of_cities
 from fraudstream.units import parse_duration
 
 FIRST_DAY = "2026-01-01"
@@ -198,6 +199,9 @@ class _RowReader:
             case FieldType.LOCATION if isinstance(node.value, dict):
                 axes = _mapping(node, ("lat", "lon"))
                 return {f"{name}.{axis}": _number(value, float) for axis, value in axes.items()}
+            case FieldType.LOCATION:
+                latitude, longitude = coordinates_of_cities().get(_text(node), (None, None))
+                return {name: _text(node), f"{name}.lat": latitude, f"{name}.lon": longitude}
             case _:
                 return {name: _text(node)}
 
