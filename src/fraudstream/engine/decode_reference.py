@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 from fraudstream.engine.kernels.numbers import LARGEST_DECIMAL, LAST_INSTANT_MS
@@ -26,6 +26,7 @@ _SHOWN_CHARACTERS = 40
 _EPOCH = datetime(1970, 1, 1)  # without a zone: offsets are applied by hand
 _NESTING = re.compile(r'"(?:[^"\\]+|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
+_FLOAT64_DIGITS = Context(prec=15)
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _ISO = re.compile(
@@ -270,7 +271,12 @@ def _decimal(found: Any, scale: int, path: str, shown: str) -> int:
         f"{path}: {shown} is beyond ±{LARGEST_DECIMAL} units of its last digit ({scale} decimals).",
     )
     try:
-        sign, digits, exponent = Decimal(found).as_tuple()
+        written = Decimal(found)
+        if isinstance(found, _Number):
+            # Many writers keep money as float64: 85.65 arrives as 85.64999999999999. A float64 carries 15 digits and
+            # so does the largest amount, so what a bare number has beyond them is noise. Quoted decimals are exact.
+            written = _FLOAT64_DIGITS.plus(written)
+        sign, digits, exponent = written.as_tuple()
     except InvalidOperation:
         # Only an exponent of more than eighteen digits gets here; a zero does too, which no writer means.
         raise too_large from None
