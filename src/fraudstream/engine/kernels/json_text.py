@@ -1,7 +1,7 @@
 """JSON strings, literals and numbers in bytes: checked and skipped, or unescaped.
 
 A reader takes the index of a value's first byte and returns the index behind it, or `UNSURE` where the reference
-decoder has to look. Nothing here stops at a record's end: whoever reads past it ends behind it, which the caller checks.
+decoder has to look. Nothing here stops at a record's end: who reads past it ends behind it, which the caller checks.
 """
 
 from __future__ import annotations

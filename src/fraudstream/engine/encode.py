@@ -1,0 +1,235 @@
+"""Encode: decisions to the bytes of output records, in the form a route asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+
+from fraudstream.define.decision import Outcome, RiskLevel
+from fraudstream.define.pipeline import Form
+from fraudstream.engine.column import Bools, Column, Int64s
+from fraudstream.engine.decisions import Decisions
+from fraudstream.engine.kernels.json_write import without_brace
+from fraudstream.engine.kernels.memory import PADDING
+from fraudstream.engine.record_writer import RecordWriter, split
+from fraudstream.plan.plan import Plan
+from fraudstream.schema.types import Kind
+from fraudstream.units import format_instant
+
+MODEL_SCORE = "MODEL_SCORE"
+"""The reason code of a model's score that reached the review threshold."""
+FLAGS = ("late", "duplicate", "degraded")
+
+_OUTCOMES = tuple(f'"{outcome.value}"' for outcome in Outcome)
+_RISK_LEVELS = tuple(f'"{level.value}"' for level in RiskLevel)
+_ACTIONS = ("null", '"REVIEW"', '"BLOCK"')
+_MASK = "****"
+_SHOWN_CHARACTERS = 4
+
+
+class Encoder:
+    """Writes the decisions of a plan.
+
+    Args:
+        plan: The plan; it says which fields are masked in alerts.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        event = plan.pipeline.event
+        sensitive = {field.name for field in event.fields if field.sensitive}
+        self._mask_id = event.id in sensitive
+        self._mask_key = event.key in sensitive
+
+    def encode(self, form: Form, decisions: Decisions, rows: Int64s) -> tuple[list[bytes], list[bytes | None]]:
+        """The values and keys of the output records of the given rows, int64[m].
+
+        A record's key is the text of the event's key; None where the pipeline has no key field, or the event no key.
+        """
+        write: dict[Form, Callable[[RecordWriter, Decisions, Int64s], None]] = {
+            Form.ENVELOPE: _envelope,
+            Form.FLAT: _flat,
+            Form.ALERT: self._alert,
+        }
+        writer = RecordWriter(rows)
+        write[form](writer, decisions, rows)
+        return split(*writer.write()), _keys(decisions, rows)
+
+    def _alert(self, writer: RecordWriter, decisions: Decisions, rows: Int64s) -> None:
+        """What a person or a case system needs to act on."""
+        batch = decisions.batch
+        writer.literal('{"alert_id":')
+        _coordinates(writer, decisions)
+        writer.literal(',"transaction_id":')
+        _event_id(writer, decisions, rows, masked=self._mask_id)
+        writer.literal(',"key":')
+        _value(writer, decisions, decisions.key, rows, masked=self._mask_key)
+        writer.literal(',"amount":')
+        _value(writer, decisions, decisions.amount, rows)
+        writer.literal(',"score":')
+        writer.number(decisions.score)
+        writer.literal(',"risk_level":')
+        writer.choice(decisions.risk_level, _RISK_LEVELS)
+        _reasons_and_rules(writer, decisions)
+        writer.literal(',"event_at":')
+        writer.instant(batch.event_at_ms)
+        writer.literal(f',"alert_at":"{format_instant(decisions.decided_at_ms)}","action_required":')
+        writer.choice(decisions.outcome, _ACTIONS)
+        _features(writer, decisions)
+        _input(writer, decisions)
+        writer.literal(f',"versions":{_json(decisions.versions)}}}')
+
+
+def _envelope(writer: RecordWriter, decisions: Decisions, rows: Int64s) -> None:
+    """The event's original bytes and the whole decision."""
+    batch = decisions.batch
+    writer.literal('{"event":')
+    writer.span(batch.buffer, batch.start, batch.length)
+    writer.literal(',"decision":{"event_id":')
+    _event_id(writer, decisions, rows)
+    _input(writer, decisions)
+    writer.literal(',"sequence":')
+    writer.integer(decisions.sequence)
+    writer.literal(',"outcome":')
+    writer.choice(decisions.outcome, _OUTCOMES)
+    writer.literal(',"score":')
+    writer.number(decisions.score)
+    writer.literal(',"model_score":')
+    writer.number(decisions.model_score)
+    writer.literal(',"risk_level":')
+    writer.choice(decisions.risk_level, _RISK_LEVELS)
+    writer.literal(f',"threshold":{_json(decisions.threshold)}')
+    _reasons_and_rules(writer, decisions)
+    _features(writer, decisions)
+    writer.literal(f',"versions":{_json(decisions.versions)},"flags":')
+    writer.hits(np.stack([decisions.late, decisions.duplicate, decisions.degraded]), FLAGS)
+    writer.literal(',"duplicate_of":')
+    writer.nothing_where_null(decisions.duplicate, parts=3)
+    writer.literal('{"partition":')
+    writer.integer(decisions.duplicate_partition)
+    writer.literal(',"offset":')
+    writer.integer(decisions.duplicate_offset)
+    writer.literal("}")
+    writer.nothing()
+    writer.literal(',"event_at":')
+    writer.integer(batch.event_at_ms)
+    writer.literal(f',"decided_at":{decisions.decided_at_ms}}}}}')
+
+
+def _flat(writer: RecordWriter, decisions: Decisions, rows: Int64s) -> None:
+    """The event's own members, then the decision's, in one object."""
+    batch = decisions.batch
+    shorter, empty = without_brace(batch.buffer, batch.start, batch.length, rows)
+    writer.span(batch.buffer, batch.start[rows], shorter, each=True)
+    writer.choice(empty, (',"fraud_score":', '"fraud_score":'), each=True)
+    writer.number(decisions.score)
+    writer.literal(',"is_fraud":')
+    writer.boolean(decisions.outcome > 0)
+    writer.literal(',"risk_level":')
+    writer.choice(decisions.risk_level, _RISK_LEVELS)
+    decided_at_ms = decisions.decided_at_ms
+    writer.literal(f',"threshold":{_json(decisions.threshold)},"scored_at":"{format_instant(decided_at_ms)}"')
+    writer.literal(',"scoring_latency_ms":')
+    writer.integer(decided_at_ms - batch.timestamp_ms, batch.timestamp_ms >= 0)
+    writer.literal(',"decision_id":')
+    _coordinates(writer, decisions)
+    writer.literal(',"outcome":')
+    writer.choice(decisions.outcome, _OUTCOMES)
+    writer.literal(',"reasons":')
+    writer.hits(*_reasons(decisions))
+    writer.literal("}")
+
+
+def _coordinates(writer: RecordWriter, decisions: Decisions) -> None:
+    """`"topic-partition-offset"`; a topic's name needs no escapes."""
+    writer.literal(f'"{decisions.batch.topic}-')
+    writer.integer(decisions.batch.partition)
+    writer.literal("-")
+    writer.integer(decisions.batch.offset)
+    writer.literal('"')
+
+
+def _input(writer: RecordWriter, decisions: Decisions) -> None:
+    writer.literal(f',"input":{{"topic":"{decisions.batch.topic}","partition":')
+    writer.integer(decisions.batch.partition)
+    writer.literal(',"offset":')
+    writer.integer(decisions.batch.offset)
+    writer.literal("}")
+
+
+def _event_id(writer: RecordWriter, decisions: Decisions, rows: Int64s, *, masked: bool = False) -> None:
+    """The id field's value; the event's coordinates where events have no id."""
+    if decisions.event_id is None:
+        _coordinates(writer, decisions)
+    else:
+        _value(writer, decisions, decisions.event_id, rows, masked=masked)
+
+
+def _value(
+    writer: RecordWriter, decisions: Decisions, column: Column | None, rows: Int64s, *, masked: bool = False
+) -> None:
+    if column is None:
+        writer.literal("null")
+    elif masked:
+        texts = [None if text is None else mask(text.decode()) for text in _texts(decisions, column, rows)]
+        encoded = [(text or "").encode() for text in texts]
+        length = np.array([len(text) for text in encoded], np.int64)
+        buffer = np.frombuffer(bytearray(b"".join(encoded) + bytes(PADDING)), np.uint8)
+        valid = np.array([text is not None for text in texts], np.bool_)
+        writer.text(buffer, np.cumsum(length) - length, length, valid, each=True)
+    else:
+        writer.column(column, decisions.batch.buffer)
+
+
+def mask(text: str) -> str:
+    """What a person sees of a sensitive value: its last four characters, or none where it has no more than that."""
+    return _MASK + (text[-_SHOWN_CHARACTERS:] if len(text) > _SHOWN_CHARACTERS else "")
+
+
+def _features(writer: RecordWriter, decisions: Decisions) -> None:
+    writer.literal(',"features":{')
+    for place, (name, column) in enumerate(decisions.features.items()):
+        writer.literal(("," if place else "") + f"{_json(name)}:")
+        writer.column(column, decisions.batch.buffer)
+    writer.literal("}")
+
+
+def _reasons_and_rules(writer: RecordWriter, decisions: Decisions) -> None:
+    writer.literal(',"reasons":')
+    writer.hits(*_reasons(decisions))
+    writer.literal(',"rules":')
+    writer.hits(decisions.rule_hits, decisions.rule_codes)
+
+
+def _reasons(decisions: Decisions) -> tuple[Bools, tuple[str, ...]]:
+    """bool[rules + 1, n] and the codes: those of rules, then the model's."""
+    by_model = decisions.model_score >= decisions.threshold
+    return np.vstack([decisions.rule_hits, by_model]), (*decisions.rule_codes, MODEL_SCORE)
+
+
+def _keys(decisions: Decisions, rows: Int64s) -> list[bytes | None]:
+    if decisions.key is None:
+        return [None] * len(rows)
+    return _texts(decisions, decisions.key, rows)
+
+
+def _texts(decisions: Decisions, column: Column, rows: Int64s) -> list[bytes | None]:
+    """A column's values as text: strings as they are, numbers in plain notation."""
+    writer = RecordWriter(rows)
+    if column.type.kind is Kind.STRING:
+        assert column.start is not None
+        assert column.length is not None
+        length = column.length if column.valid is None else np.where(column.valid, column.length, 0)
+        writer.span(decisions.batch.buffer, column.start, length)
+    else:
+        writer.column(Column(column.type, column.values), decisions.batch.buffer)
+    texts: list[bytes | None] = list(split(*writer.write()))
+    if column.valid is not None:
+        for place in np.flatnonzero(~column.valid[rows]).tolist():
+            texts[place] = None
+    return texts
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
