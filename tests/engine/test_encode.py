@@ -21,7 +21,7 @@ from fraudstream.engine.decisions import Decisions
 from fraudstream.engine.decode import Decoder
 from fraudstream.engine.encode import Encoder, mask
 from fraudstream.engine.kernels.memory import PADDING
-from fraudstream.engine.record_writer import RecordWriter, split
+from fraudstream.engine.record_writer import RecordWriter
 from fraudstream.plan.compile import plan_of
 from fraudstream.schema.event import Event
 from fraudstream.schema.types import BOOLEAN, FLOAT, INTEGER, TIMESTAMP, decimal
@@ -197,6 +197,15 @@ def test_no_rows_are_no_records() -> None:
         assert encoder().encode(form, decisions_on(RECORDS), np.array([], np.int64)) == ([], [])
 
 
+def test_more_records_than_one_block_are_each_their_own() -> None:
+    values = np.arange(2_000)
+    writer = RecordWriter(values[::-1].copy())
+    writer.integer(values)
+    writer.literal(" ")
+    writer.number(values / 4)
+    assert writer.write() == [f"{value} {value / 4}".encode() for value in reversed(range(2_000))]
+
+
 def test_a_mask_shows_four_characters_of_longer_texts_only() -> None:
     assert [mask(text) for text in ("", "1234", "12345", "\u00e9" * 5)] == [
         "****",
@@ -214,7 +223,7 @@ def test_any_text_survives(texts: list[str]) -> None:
     buffer = np.frombuffer(bytearray(b"".join(encoded) + bytes(PADDING)), np.uint8)
     writer = RecordWriter(np.arange(len(texts)))
     writer.text(buffer, np.cumsum(length) - length, length)
-    assert [json.loads(value) for value in split(*writer.write())] == texts
+    assert [json.loads(value) for value in writer.write()] == texts
 
 
 @given(st.lists(st.floats(), min_size=1, max_size=20), st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1))
@@ -222,12 +231,12 @@ def test_any_text_survives(texts: list[str]) -> None:
 def test_numbers_read_back_as_they_were(floats: list[float], integers: list[int]) -> None:
     writer = RecordWriter(np.arange(len(floats)))
     writer.number(np.array(floats))
-    read = [json.loads(value) for value in split(*writer.write())]
+    read = [json.loads(value) for value in writer.write()]
     assert read == [number if np.isfinite(number) else None for number in floats]
     for scale in (0, 1, 2, 9):
         writer = RecordWriter(np.arange(len(integers)))
         writer.decimal(np.array(integers, np.int64), scale)
-        written = split(*writer.write())
+        written = writer.write()
         assert [Decimal(value.decode()) for value in written] == [Decimal(each).scaleb(-scale) for each in integers]
         assert all(isinstance(json.loads(value), (int, float)) for value in written)
 
@@ -237,4 +246,4 @@ def test_numbers_read_back_as_they_were(floats: list[float], integers: list[int]
 def test_instants_are_written_as_iso_8601(instants: list[int]) -> None:
     writer = RecordWriter(np.arange(len(instants)))
     writer.instant(np.array(instants))
-    assert [json.loads(value) for value in split(*writer.write())] == [format_instant(at) for at in instants]
+    assert [json.loads(value) for value in writer.write()] == [format_instant(at) for at in instants]

@@ -13,7 +13,7 @@ from fraudstream.engine.column import Bools, Column, Int64s
 from fraudstream.engine.decisions import Decisions
 from fraudstream.engine.kernels.json_write import without_brace
 from fraudstream.engine.kernels.memory import PADDING
-from fraudstream.engine.record_writer import RecordWriter, split
+from fraudstream.engine.record_writer import OutputMemory, RecordWriter
 from fraudstream.plan.plan import Plan
 from fraudstream.schema.types import Kind
 from fraudstream.units import format_instant
@@ -30,7 +30,7 @@ _SHOWN_CHARACTERS = 4
 
 
 class Encoder:
-    """Writes the decisions of a plan.
+    """Writes the decisions of a plan. One thread at a time may use it.
 
     Args:
         plan: The plan; it says which fields are masked in alerts.
@@ -39,6 +39,7 @@ class Encoder:
     def __init__(self, plan: Plan) -> None:
         event = plan.pipeline.event
         sensitive = {field.name for field in event.fields if field.sensitive}
+        self._memory = OutputMemory()
         self._mask_id = event.id in sensitive
         self._mask_key = event.key in sensitive
 
@@ -52,9 +53,9 @@ class Encoder:
             Form.FLAT: _flat,
             Form.ALERT: self._alert,
         }
-        writer = RecordWriter(rows)
+        writer = RecordWriter(rows, self._memory)
         write[form](writer, decisions, rows)
-        return split(*writer.write()), _keys(decisions, rows)
+        return writer.write(), _keys(decisions, rows)
 
     def _alert(self, writer: RecordWriter, decisions: Decisions, rows: Int64s) -> None:
         """What a person or a case system needs to act on."""
@@ -224,7 +225,7 @@ def _texts(decisions: Decisions, column: Column, rows: Int64s) -> list[bytes | N
         writer.span(decisions.batch.buffer, column.start, length)
     else:
         writer.column(Column(column.type, column.values), decisions.batch.buffer)
-    texts: list[bytes | None] = list(split(*writer.write()))
+    texts: list[bytes | None] = [*writer.write()]
     if column.valid is not None:
         for place in np.flatnonzero(~column.valid[rows]).tolist():
             texts[place] = None

@@ -17,9 +17,24 @@ from fraudstream.schema.types import Kind
 
 Bytes = npt.NDArray[np.uint8]
 
-_INTEGER_BYTES, _DECIMAL_BYTES, _INSTANT_BYTES, _BOOLEAN_BYTES, _NULL_BYTES = 20, 40, 26, 5, 4
+_INTEGER_BYTES, _DECIMAL_BYTES, _INSTANT_BYTES, _FLOAT_BYTES, _BOOLEAN_BYTES, _NULL_BYTES = 20, 40, 26, 26, 5, 4
 _LIST_SHIFT = 40
 _ESCAPED_BYTES = 6
+_BLOCK = 512
+"""How many records are written at a time: few enough for a processor's cache to hold them until they are copied."""
+
+
+class OutputMemory:
+    """The memory that records are written to, kept between batches: fresh memory costs more than what is written."""
+
+    def __init__(self) -> None:
+        self._bytes = np.empty(0, np.uint8)
+
+    def of(self, size: int) -> Bytes:
+        """uint8[size or more]; what it held before is lost."""
+        if len(self._bytes) < size:
+            self._bytes = np.empty(size + size // 4, np.uint8)
+        return self._bytes
 
 
 class RecordWriter:
@@ -29,10 +44,12 @@ class RecordWriter:
 
     Args:
         rows: int64[m]: the rows to write, in this order.
+        memory: Where to write; memory of its own unless given.
     """
 
-    def __init__(self, rows: Int64s) -> None:
+    def __init__(self, rows: Int64s, memory: OutputMemory | None = None) -> None:
         self._rows = rows
+        self._memory = memory or OutputMemory()
         self._parts: list[tuple[int, int, int, int, int, int, int, int]] = []
         self._literals = bytearray()
         self._prefix_at = 0
@@ -40,7 +57,7 @@ class RecordWriter:
         self._floats: list[tuple[int, Floats]] = []
         self._kept: list[npt.NDArray[np.generic]] = []
         self._record_bytes = 0
-        self._text_bytes = 0
+        self._text_bytes = np.zeros(len(rows), np.int64)
 
     def literal(self, text: str) -> None:
         """Text as it is."""
@@ -48,7 +65,7 @@ class RecordWriter:
 
     def span(self, buffer: Bytes, start: Int64s, length: Int64s, *, each: bool = False) -> None:
         """Raw bytes of a buffer with spare bytes."""
-        self._text_bytes += int((length if each else length[self._rows]).sum())
+        self._text_bytes += length if each else length[self._rows]
         self._add(json_write.SPAN, self._keep(buffer), self._keep(start), self._keep(length), each=each)
 
     def text(
@@ -57,7 +74,7 @@ class RecordWriter:
         """UTF-8 text of a buffer with spare bytes, as a JSON string."""
         if valid is not None:  # where null, anything may stand
             length = np.where(valid, length, 0)
-        self._text_bytes += _ESCAPED_BYTES * int((length if each else length[self._rows]).sum())
+        self._text_bytes += _ESCAPED_BYTES * (length if each else length[self._rows])
         self._record_bytes += 2 + _NULL_BYTES
         self._add(json_write.TEXT, self._keep(buffer), self._keep(start), self._keep(length), valid, each=each)
 
@@ -86,6 +103,7 @@ class RecordWriter:
         chosen = values[self._rows]
         if valid is not None:
             chosen[~valid[self._rows]] = np.nan
+        self._record_bytes += _FLOAT_BYTES
         self._floats.append((len(self._parts), chosen))
         self._add(json_write.SPAN, each=True)
 
@@ -125,17 +143,22 @@ class RecordWriter:
             case _:
                 self.decimal(column.values.astype(np.int64, copy=False), column.type.scale, column.valid)
 
-    def write(self) -> tuple[bytes, Int64s]:
-        """All records one behind the other, and int64[m + 1], where each starts and the last ends."""
+    def write(self) -> list[bytes]:
+        """The records."""
         self._add(json_write.LITERAL)
         parts = np.array(self._parts, np.int64)
         self._write_floats(parts)
-        size = len(self._rows) * (self._record_bytes + len(self._literals)) + self._text_bytes + PADDING
-        out = np.empty(size, np.uint8)
         literals = np.frombuffer(self._literals + bytes(PADDING), np.uint8)
         choices = np.array(self._choices, np.int64).reshape(-1, 2)
-        offsets: Int64s = json_write.write_rows(parts, self._rows, literals, choices, out)
-        return out[: offsets[-1]].tobytes(), offsets
+        longest = self._text_bytes + (self._record_bytes + len(self._literals))
+        records: list[bytes] = []
+        for first in range(0, len(self._rows), _BLOCK):
+            last = min(first + _BLOCK, len(self._rows))
+            out = self._memory.of(int(longest[first:last].sum()) + PADDING)
+            offsets = json_write.write_rows(parts, self._rows, first, last, literals, choices, out)
+            written, ends = out[: offsets[-1]].tobytes(), offsets.tolist()
+            records += [written[start:end] for start, end in pairwise(ends)]
+        return records
 
     def _write_floats(self, parts: npt.NDArray[np.int64]) -> None:
         """Make texts of all numbers in one go, and point their parts to them."""
@@ -145,7 +168,6 @@ class RecordWriter:
         listed = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)
         text = np.frombuffer(bytearray().join([listed, bytes(PADDING)]), np.uint8)
         start, length = json_write.split_at_commas(text, len(numbers))
-        self._text_bytes += len(listed)
         buffer = self._keep(text)
         starts, lengths = self._keep(start), self._keep(length)
         for place, (part, _) in enumerate(self._floats):
@@ -176,9 +198,3 @@ class RecordWriter:
         flags = 0 if valid is None else self._keep(valid)
         self._parts.append((kind, self._prefix_at, prefix, a, b, c, flags, int(each)))
         self._prefix_at = len(self._literals)
-
-
-def split(records: bytes, offsets: Int64s) -> list[bytes]:
-    """The records that `RecordWriter.write` wrote, one by one."""
-    ends = offsets.tolist()
-    return [records[start:end] for start, end in pairwise(ends)]

@@ -64,8 +64,8 @@ def _put_span(out: Address, at: int, source: Address, start: int, length: int) -
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _put_digits(out: Address, end: int, value: np.uint64, digits: int) -> None:
-    """Write the lowest `digits` digits of a number so that they end at `end`."""
+def _put_digits(out: Address, end: int, value: np.uint64, digits: int) -> np.uint64:
+    """Write the lowest `digits` digits of a number so that they end at `end`; the number without them."""
     while digits >= 2:
         pair = value % _HUNDRED
         value //= _HUNDRED
@@ -76,6 +76,8 @@ def _put_digits(out: Address, end: int, value: np.uint64, digits: int) -> None:
         digits -= 2
     if digits == 1:
         put_byte(out, end - 1, np.int64(value % _TEN) + 48)
+        value //= _TEN
+    return value
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -99,13 +101,9 @@ def _put_decimal(out: Address, at: int, value: int, scale: int) -> int:
     if scale == 0:
         _put_digits(out, at + digits, size, digits)
         return at + digits
-    power = np.uint64(1)
-    for _ in range(scale):
-        power *= _TEN
-    whole = size // power
-    _put_digits(out, at + digits - scale, whole, digits - scale)
+    whole = _put_digits(out, at + digits + 1, size, scale)
     put_byte(out, at + digits - scale, 46)
-    _put_digits(out, at + digits + 1, size - whole * power, scale)
+    _put_digits(out, at + digits - scale, whole, digits - scale)
     return at + digits + 1
 
 
@@ -227,25 +225,29 @@ def _put_value(out: Address, at: int, part: Address, row: int, literals: Address
 
 
 @njit(cache=True, nogil=True)
-def write_rows(parts: np.ndarray, rows: Int64s, literals: np.ndarray, choices: np.ndarray, out: np.ndarray) -> Int64s:
+def write_rows(
+    parts: np.ndarray, rows: Int64s, first: int, last: int, literals: np.ndarray, choices: np.ndarray, out: np.ndarray
+) -> Int64s:
     """Write a record for each row.
 
     Args:
         parts: int64[p, 8].
         rows: int64[m]: rows of the batch.
+        first: The first record to write.
+        last: The record to stop before.
         literals: uint8: the text of all literals, with spare bytes.
         choices: int64[k, 2]: place and length of the literals that CHOICE and LIST choose from.
-        out: uint8: large enough for every record at its longest, with spare bytes.
+        out: uint8: large enough for these records at their longest, with spare bytes.
 
     Returns:
-        int64[m + 1]: where each record starts, and where the last one ends.
+        int64[last - first + 1]: where each record starts, and where the last one ends.
     """
     base, text, choice = address_of(out), address_of(literals), address_of(choices)
     program = address_of(parts)
-    offsets = np.empty(len(rows) + 1, np.int64)
+    offsets = np.empty(last - first + 1, np.int64)
     at = 0
-    for record in range(len(rows)):
-        offsets[record] = at
+    for record in range(first, last):
+        offsets[record - first] = at
         place = 0
         while place < len(parts):
             part = program + 64 * place
@@ -260,7 +262,7 @@ def write_rows(parts: np.ndarray, rows: Int64s, literals: np.ndarray, choices: n
                     place += int_at(part, 3)
             else:
                 at = _put_value(base, at, part, row, text, choice)
-    offsets[len(rows)] = at
+    offsets[last - first] = at
     return offsets
 
 
