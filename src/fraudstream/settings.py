@@ -22,6 +22,8 @@ from fraudstream.processes import is_same_process
 
 CONFIG_NAME = "fraudstream.toml"
 ENVIRONMENT_PREFIX = "FRAUDSTREAM_"
+BROKER_URL = "KAFKA_BROKER_URL"
+"""The variable that container set-ups of Kafka demos use; ours goes before it."""
 BROKER_RECORD = Path("kafka") / "broker.json"
 
 
@@ -262,6 +264,8 @@ def _from_environment(environ: Mapping[str, str], folder: Path) -> dict[str, _Va
     known = {_variable(n): n for n in _KINDS}
     known |= {_variable(n + "_file"): n + "_file" for n, k in _KINDS.items() if k.secret}
     found: dict[str, _Value] = {}
+    if environ.get(BROKER_URL):  # first, so that FRAUDSTREAM_BOOTSTRAP_SERVERS takes its place
+        found["bootstrap_servers"] = _Value(environ[BROKER_URL], f"the environment variable {BROKER_URL}", folder)
     for variable, text in environ.items():
         if not variable.startswith(ENVIRONMENT_PREFIX) or text == "":
             continue

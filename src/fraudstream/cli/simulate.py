@@ -62,7 +62,10 @@ def command(
     name: Annotated[str, typer.Argument(help="The event form: the name of the pipeline that reads it.")],
     to: Annotated[str, typer.Option("--to", help="kafka, or a file FILE.jsonl or FILE.parquet.")] = "kafka",
     rate: Annotated[
-        float | None, typer.Option("--rate", help="Events per second of wall time, up to 50,000; Kafka: 100.")
+        float | None,
+        typer.Option(
+            "--rate", envvar="TRANSACTIONS_PER_SECOND", help="Events per second of wall time, up to 50,000; Kafka: 100."
+        ),
     ] = None,
     events: Annotated[int | None, typer.Option("--events", min=1, help="Stop after so many.")] = None,
     duration: Annotated[str | None, typer.Option("--duration", help="Stop after so long, e.g. 10m.")] = None,
@@ -99,6 +102,7 @@ def command(
 
     The truth is never in an event: it goes to --truth, and for forms with an event id to the labels topic, late.
     """
+    from fraudstream.pipelines import find_pipeline
     from fraudstream.simulate.delivery import Pace
     from fraudstream.simulate.forms.catalog import find_form
     from fraudstream.simulate.labels import LabelQueue
@@ -111,7 +115,9 @@ def command(
     lead_ms = 300 + customers // 200
     extent = _extent(to_kafka, rate, events, duration, history, start, lead_ms)
     delay_ms = duration_ms("--label-delay", label_delay)
-    topic = topic or form.topic
+    if topic is None:
+        # The pipeline says where its events go; its file may name the topic by an environment variable.
+        topic = find_pipeline(name).input.name if to_kafka else form.topic
     labelled = to_kafka and form.id_column is not None and labels_topic != "none"
     labels = LabelQueue(delay_ms, seed, "simulator", label_all=label_all) if labelled else None
     if to_kafka and form.id_column is None and label_all:
