@@ -35,6 +35,9 @@ demo: setup ## Run the whole thing for about a minute: Kafka, training, traffic,
 bench: setup ## Measure, and write bench/results.json.
 	$(RUN)/python -m bench.run
 
+real-data: setup ## The test on all third-party transactions (../shared/data), with the scorer killed on the way.
+	FRAUDSTREAM_TEST_EVENTS=1754155 $(RUN)/pytest -s tests/runner/test_real_data.py
+
 lock: setup ## Renew requirements.lock from pyproject.toml.
 	$(RUN)/uv pip compile pyproject.toml --quiet --all-extras --group dev --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-header --no-emit-index-url --no-annotate --output-file requirements.lock
