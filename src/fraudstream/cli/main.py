@@ -12,6 +12,7 @@ from fraudstream import __version__
 from fraudstream.cli.lazy import LazyCommand, LazyGroup
 
 LazyGroup.table = {
+    "demo": LazyCommand("fraudstream.cli.demo", "See all of it on this machine, in about a minute and a half."),
     "check": LazyCommand("fraudstream.cli.check", "Check a pipeline; show every problem with its place."),
     "explain": LazyCommand("fraudstream.cli.explain", "Show what a pipeline does, as text a reviewer reads."),
     "diff": LazyCommand("fraudstream.cli.diff", "Show what changes between two pipelines, and for stored state."),

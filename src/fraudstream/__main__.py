@@ -1,0 +1,5 @@
+"""`python -m fraudstream` is the `fraudstream` command."""
+
+from fraudstream.cli.main import main
+
+main()
