@@ -69,7 +69,7 @@ $(DONE)/tools:
 	@mkdir -p $(DONE) && touch $@
 
 $(DONE)/libraries: requirements.lock | $(DONE)/tools
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	@touch $@
 
 $(DONE)/package: pyproject.toml $(DONE)/libraries

@@ -1,7 +1,7 @@
 """The engine: `(program, state, batch) → decisions`, and nothing else. It alone knows the order of the stages.
 
-No Kafka, clock, thread or file is touched here. The live stream, recovery, training, replay, tests and benchmarks all call
-these two functions, so what is computed in one place cannot differ from the other.
+No Kafka, clock, thread or file is touched here. The live stream, recovery, training, replay, tests and benchmarks all
+call these functions, so what is computed in one place cannot differ from the other.
 """
 
 from __future__ import annotations

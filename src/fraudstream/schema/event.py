@@ -16,7 +16,8 @@ class FieldType(StrEnum):
     DECIMAL = "decimal"
     """Money and other exact decimals, held as int64 minor units of 10^-scale. A JSON number, or one in quotes.
 
-    Of a bare number the first 15 significant digits count: 85.64999999999999, a float64's way of writing 85.65, is that.
+    Of a bare number the first 15 significant digits count: 85.64999999999999, a float64's way of writing 85.65, is
+    that.
     """
     FLOAT = "float"
     """A finite float64. It cannot be summed: sums of floats depend on their order."""
