@@ -14,23 +14,30 @@ def known_fraud(plan: Plan, labels_table: str) -> dict[str, str]:
 
     They read `seen`: the events with `text_id`, `newest_event_at` and `is_duplicate`.
     """
+    horizon_ms = max(2 * plan.dedup_ms, plan.label_retention_ms)
     return {
         "first_copies": "SELECT * FROM seen WHERE NOT is_duplicate",
-        "known_ids": "SELECT text_id, min(sequence) AS known_from FROM first_copies GROUP BY text_id",
-        # Of the labels that came before their event, the one to be believed takes effect right after the event.
-        "timed_labels": f"""SELECT text_id, max(struct_pack(labelled_at, is_fraud)) AS label,
-      known_from + 1 AS from_sequence, -1 AS position
-    FROM {labels_table} JOIN known_ids ON text_id = CAST(event_id AS VARCHAR)
-    WHERE sequence <= known_from GROUP BY text_id, known_from
+        # A label is about the latest first copy of its id, unless that is forgotten: then it waits for the next.
+        "told_labels": f"""SELECT CAST(event_id AS VARCHAR) AS label_id, struct_pack(labelled_at, is_fraud) AS label,
+      told.sequence AS told_sequence, position, now.newest_event_at AS newest_event_at,
+      CASE WHEN event.event_at > now.newest_event_at - {horizon_ms} THEN event.sequence END AS event_sequence
+    FROM {labels_table} AS told
+    ASOF LEFT JOIN first_copies AS event ON event.text_id = CAST(told.event_id AS VARCHAR)
+      AND told.sequence > event.sequence
+    ASOF LEFT JOIN (SELECT sequence, newest_event_at FROM seen) AS now ON told.sequence > now.sequence""",
+        # Of the labels that waited for an event, the one to be believed takes effect right after it.
+        "timed_labels": """SELECT label, told_sequence AS from_sequence, position, event_sequence, newest_event_at
+    FROM told_labels WHERE event_sequence IS NOT NULL
     UNION ALL
-    SELECT text_id, struct_pack(labelled_at, is_fraud), sequence, position
-    FROM {labels_table} JOIN known_ids ON text_id = CAST(event_id AS VARCHAR) WHERE sequence > known_from""",
-        # A label is about the latest first copy of its id; it is ignored once that is too old.
-        "live_labels": f"""SELECT label, from_sequence, position, event.sequence AS event_sequence
-    FROM timed_labels AS timed
-    ASOF JOIN first_copies AS event ON event.text_id = timed.text_id AND timed.from_sequence > event.sequence
-    ASOF JOIN (SELECT sequence, newest_event_at FROM seen) AS now ON timed.from_sequence > now.sequence
-    WHERE event.event_at > now.newest_event_at - {plan.label_retention_ms}""",
+    SELECT max(label), event.sequence + 1, -1, event.sequence, event.newest_event_at
+    FROM (SELECT * FROM told_labels WHERE event_sequence IS NULL) AS waiting
+    ASOF JOIN first_copies AS event ON event.text_id = label_id AND told_sequence <= event.sequence
+    GROUP BY event.sequence, event.newest_event_at""",
+        # Labels of events that are too old are ignored, and so are labels that waited longer than that.
+        "live_labels": f"""SELECT label, from_sequence, position, event_sequence
+    FROM timed_labels JOIN first_copies AS event ON event.sequence = event_sequence
+    WHERE event.event_at > timed_labels.newest_event_at - {plan.label_retention_ms}
+      AND (position >= 0 OR label.labelled_at > timed_labels.newest_event_at - {plan.label_retention_ms})""",
         "believed_labels": """SELECT * FROM live_labels
     QUALIFY NOT coalesce(label <= max(label) OVER (PARTITION BY event_sequence ORDER BY from_sequence, position
       ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), false)""",

@@ -136,12 +136,11 @@ class Oracle:
     def label(self, event_id: str | int, is_fraud: bool, labelled_at_ms: int) -> None:
         """Notes what was found out about an event; the label of an event still to come waits for it."""
         label = Label(labelled_at_ms, is_fraud)
-        known = self.known.get(str(event_id))
+        known = self._known(str(event_id))
         if known is None:
             self.waiting[str(event_id)] = max(label, self.waiting.get(str(event_id), label))
-        elif not self._is_expired(known.row) and (known.label is None or label > known.label):
-            known.label = label
-            self._apply(label, known.row)
+        else:
+            self._believe(label, known)
 
     # ── ids ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -149,10 +148,17 @@ class Oracle:
         name = self.plan.pipeline.event.id
         return None if name is None else str(row.fields[name])
 
+    def _known(self, event_id: str) -> Known | None:
+        """What is kept under an id; nothing once it is too old for copies and for labels."""
+        known = self.known.get(event_id)
+        horizon_ms = max(2 * self.plan.dedup_ms, self.plan.label_retention_ms)
+        is_forgotten = known is None or self.newest_at is None or known.row.event_at <= self.newest_at - horizon_ms
+        return None if is_forgotten else known
+
     def _first_copy(self, row: Row) -> Row | None:
         """The event this one repeats, or None: an id is only remembered for so long."""
         event_id = self._id_of(row)
-        known = None if event_id is None else self.known.get(event_id)
+        known = None if event_id is None else self._known(event_id)
         if known is None or self.newest_at is None:
             return None
         is_near = abs(row.event_at - known.row.event_at) < self.plan.dedup_ms
@@ -165,14 +171,21 @@ class Oracle:
             return
         self.known[event_id] = Known(row)
         waiting = self.waiting.pop(event_id, None)
-        if waiting is not None:
-            self.label(event_id, waiting.is_fraud, waiting.labelled_at)
+        # A label this old can only be about an event that is as old: the one now come merely has the same id.
+        if waiting is not None and not self._is_expired(waiting.labelled_at):
+            self._believe(waiting, self.known[event_id])
 
     # ── labels ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _is_expired(self, row: Row) -> bool:
-        """Whether an event is too old for labels to matter."""
-        return self.newest_at is not None and row.event_at <= self.newest_at - self.plan.label_retention_ms
+    def _is_expired(self, instant: int) -> bool:
+        """Whether an event of that time is too old for labels to matter."""
+        return self.newest_at is not None and instant <= self.newest_at - self.plan.label_retention_ms
+
+    def _believe(self, label: Label, known: Known) -> None:
+        """Believes a label if it is greater than the one believed so far, and its event not too old."""
+        if not self._is_expired(known.row.event_at) and (known.label is None or label > known.label):
+            known.label = label
+            self._apply(label, known.row)
 
     def _apply(self, label: Label, row: Row) -> None:
         """Makes an event known as fraud, or no longer, in every log with label features."""
