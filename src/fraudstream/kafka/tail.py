@@ -1,0 +1,124 @@
+"""Reads topics without being part of anything: no group, no committed offsets, committed records only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+
+from fraudstream.kafka.admin import KafkaAdmin
+from fraudstream.kafka.client import LOGGER, build, check_reachable, client_config, explain
+from fraudstream.settings import Settings
+
+_WAIT_S = 0.2
+_AT_ONCE = 500
+# What the client library overcomes by itself.
+_PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT}
+
+
+class Record(NamedTuple):
+    """A committed record.
+
+    Attributes:
+        timestamp_ms: Its Kafka timestamp, epoch milliseconds.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+class TopicTail:
+    """The committed records of some topics, from their beginning or from now on.
+
+    Where "now" is, is decided here, so nothing that is committed afterwards is missed, however late it is read.
+
+    Args:
+        settings: Which cluster, as whom.
+        topics: The topics.
+        from_beginning: Whether to begin with the oldest record kept.
+
+    Raises:
+        BrokerUnreachable, SettingError: No broker answers, or it refuses us.
+        TopicError: A topic is missing.
+    """
+
+    def __init__(self, settings: Settings, topics: Sequence[str], *, from_beginning: bool = False) -> None:
+        check_reachable(settings)
+        self._settings = settings
+        self._topics = list(dict.fromkeys(topics))
+        admin = KafkaAdmin(settings)
+        admin.partitions_of(self._topics)
+        self._ends = admin.end_offsets(self._topics)
+        starts = dict.fromkeys(self._ends, OFFSET_BEGINNING) if from_beginning else self._ends
+        config = client_config(settings) | {
+            "group.id": "fraudstream-tail",  # the client wants one; it is never joined
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 100,
+            "error_cb": lambda error: LOGGER.warning("reader: %s", error.str()),
+        }
+        self._consumer: Any = build(Consumer, settings, config | dict(settings.kafka_properties))
+        self._consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+        self._open = {place for place, end in self._ends.items() if from_beginning and end > 0}
+
+    def __iter__(self) -> Iterator[Record | None]:
+        """The records as they come, in offset order within a partition; None whenever nothing came for 0.2 s.
+
+        Raises:
+            BrokerUnreachable, TopicError: The topics cannot be read any more.
+        """
+        while True:
+            messages = self._consumer.consume(_AT_ONCE, _WAIT_S)
+            found = [message for message in messages if self._is_record(message)]
+            if not found:
+                yield None
+            for message in found:
+                yield Record(
+                    message.topic(),
+                    message.partition(),
+                    message.offset(),
+                    message.timestamp()[1],
+                    message.key(),
+                    message.value(),
+                )
+
+    def to_end(self, timeout_s: float = 60.0) -> Iterator[Record]:
+        """The records there were when this was made; ends when they have been read.
+
+        Raises:
+            BrokerUnreachable: They could not be read within `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        for record in self:
+            if record is not None:
+                if record.offset < self._ends[record.topic, record.partition]:
+                    yield record
+            elif not self._open:
+                return
+            elif time.monotonic() > deadline:
+                timed_out = KafkaError(KafkaError._TIMED_OUT)
+                raise explain(self._settings, timed_out, f"Reading {', '.join(self._topics)} to the end")
+
+    def close(self) -> None:
+        """Lets the connection go."""
+        self._consumer.close()
+
+    def _is_record(self, message: Any) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() == KafkaError._PARTITION_EOF:
+            if message.offset() >= self._ends[message.topic(), message.partition()]:
+                self._open.discard((message.topic(), message.partition()))
+        elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
+            raise explain(self._settings, error, f"Reading {message.topic() or ', '.join(self._topics)}")
+        return False
