@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,8 +39,6 @@ SQL_TYPES = {Kind.STRING: "VARCHAR", Kind.FLOAT: "DOUBLE", Kind.BOOLEAN: "BOOLEA
 JUNK = {Kind.FLOAT: float("nan"), Kind.BOOLEAN: True, Kind.STRING: "junk"}
 """What stands in a column where it is null: a value that would show."""
 
-_database = duckdb.connect(config={"threads": 1})
-atexit.register(_database.close)
 
 Row = Mapping[str, Any]
 
@@ -83,8 +80,10 @@ def sql(nodes: Sequence[Node], rows: Sequence[Row]) -> list[list[Any]]:
     fields = ", ".join(f'"{name}" {SQL_TYPES.get(kind.kind, "BIGINT")}' for name, kind in TYPES.items())
     marks = ", ".join("?" * (len(TYPES) + 1))
     wanted = ", ".join(to_sql(node, lambda name: f'"{name}"') for node in nodes)
-    _database.execute(f"CREATE OR REPLACE TABLE rows (position BIGINT, {fields})")
-    for i, row in enumerate(rows):
-        _database.execute(f"INSERT INTO rows VALUES ({marks})", [i, *(row.get(name) for name in TYPES)])
-    found = _database.execute(f"SELECT {wanted} FROM rows ORDER BY position").fetchall()
+    with duckdb.connect(config={"threads": 1}) as database:
+        database.execute(f"CREATE TABLE rows (position BIGINT, {fields})")
+        places = ", ".join(f"({marks})" for _ in rows)
+        values = [value for i, row in enumerate(rows) for value in (i, *(row.get(name) for name in TYPES))]
+        database.execute(f"INSERT INTO rows VALUES {places}", values)
+        found = database.execute(f"SELECT {wanted} FROM rows ORDER BY position").fetchall()
     return [list(values) for values in zip(*found, strict=True)]

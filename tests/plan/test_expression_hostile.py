@@ -180,9 +180,9 @@ def test_the_sql_of_a_deep_expression_stays_short() -> None:
 
 
 WORDS = """
-    flag known amount count score country at location.lat ( ) ( ) , and or not = <> < > <= >= + - * / % is null in between
-    case when then else end 1 2.5 1e5 'DE' '2026-01-01' true false abs coalesce nullif least round hour ratio zscore ; --
-    /* */ select from cast :: -> [ ] { } ? @ : . "order" over filter distinct * interval timestamp
+    flag known amount count score country at location.lat ( ) ( ) , and or not = <> < > <= >= + - * / % is null in
+    between case when then else end 1 2.5 1e5 'DE' '2026-01-01' true false abs coalesce nullif least round hour ratio
+    zscore ; -- /* */ select from cast :: -> [ ] { } ? @ : . "order" over filter distinct * interval timestamp
 """
 
 
