@@ -1,0 +1,234 @@
+"""Training: a history in, a verified artefact out that `fraudstream run` scores with."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fraudstream.define.decision import ModelRef
+from fraudstream.errors import DataError, ModelError, UsageError
+from fraudstream.models.artifact import Artifact, Manifest, save_artifact, version_of
+from fraudstream.models.scorer import OnnxScorer
+from fraudstream.plan.plan import Plan
+from fraudstream.training import isolation_forest, lightgbm
+from fraudstream.training.dataset import Dataset, make_dataset
+from fraudstream.training.forest import OUTPUT
+from fraudstream.training.history import History
+from fraudstream.training.metrics import measure
+from fraudstream.training.score_map import anchored, best_threshold, ranked
+from fraudstream.training.split import Split, split_by_time
+from fraudstream.training.truth import Truth
+from fraudstream.units import MILLISECONDS, format_instant
+
+Floats = npt.NDArray[np.float64]
+Show = Callable[[str, int, int], None]
+"""Called with the stage, how much of it is done, and how much there is."""
+
+LIGHTGBM, ISOLATION_FOREST = "lightgbm", "isolation_forest"
+LARGEST_DIFFERENCE = 1e-9
+"""Between the trainer's raw score and the artefact's; what differs more is not saved."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to train.
+
+    Attributes:
+        test_share: The share of events, the latest, that is held out for the test.
+        label_delay_ms: How long after an event its label comes.
+        alert_share: Isolation Forest: the share of events that its score sends to review.
+        seed: Of everything random.
+        trained_at: The instant the manifest names, ISO 8601; now unless given.
+    """
+
+    test_share: float = 0.3
+    label_delay_ms: int = 7 * MILLISECONDS["d"]
+    alert_share: float = 0.01
+    seed: int = 1
+    trained_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of it.
+
+    Attributes:
+        manifest: Of the artefact; its `metrics` were measured on the test period.
+        folder: Where it is.
+        dataset: What was learned from and tested on.
+        split: Which was which.
+        threshold: The raw score at the policy's review threshold; None where the raw score was left as it is.
+    """
+
+    manifest: Manifest
+    folder: Path
+    dataset: Dataset
+    split: Split
+    threshold: float | None
+
+
+class _Model(Protocol):
+    def predict(self, matrix: npt.NDArray[np.float32]) -> Floats: ...
+
+    def to_onnx(self) -> bytes: ...
+
+
+def require_libraries(trainer: str) -> None:
+    """Makes sure that what training needs is installed.
+
+    Raises:
+        UsageError: It is not.
+    """
+    wanted = {"onnx": "onnx", "sklearn": "scikit-learn"} | ({"lightgbm": "lightgbm"} if trainer == LIGHTGBM else {})
+    missing = [name for module, name in wanted.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise UsageError(
+            f"Training needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed.",
+            "Run `pip install 'fraudstream[train]'`.",
+        )
+
+
+def train(
+    plan: Plan,
+    models_folder: Path,
+    history: History,
+    truth: Truth | None,
+    options: Options | None = None,
+    show: Show = lambda stage, done, total: None,
+) -> Trained:
+    """Trains the model of a pipeline and saves it as the current one.
+
+    Args:
+        plan: A plan with a model, of the history's event.
+        models_folder: Where artefacts are kept (`settings.models_folder`).
+        history: Past events.
+        truth: What they were; an Isolation Forest does without.
+        options: How to train.
+        show: Progress.
+
+    Raises:
+        UsageError: The pipeline has no model, a library is missing, or a supervised trainer has no truth.
+        DataError: The history cannot be learned from.
+        ModelError: The artefact does not give the trainer's scores; nothing is saved.
+    """
+    options = options or Options()
+    model = plan.pipeline.model
+    if model is None:
+        raise UsageError(f"{plan.pipeline.name} declares no model, so there is nothing to train.", "It runs as it is.")
+    require_libraries(model.trainer)
+    if model.trainer == LIGHTGBM and truth is None:
+        raise UsageError(
+            "LightGBM learns from known frauds, and nothing says which events were.",
+            "Name the column that does with --label, or a file with --truth.",
+        )
+    rows = len(history)
+    dataset = make_dataset(plan, history, truth, options.label_delay_ms, lambda done: show("features", done, rows))
+    labels_come_late = plan.pipeline.labels is not None and truth is not None
+    split = split_by_time(dataset.event_at_ms, options.test_share, options.label_delay_ms if labels_come_late else 0)
+    trained: _Model
+    if model.trainer == LIGHTGBM:
+        trained = _fit_lightgbm(dataset, split, options.seed, show)
+    else:
+        trained = isolation_forest.fit(dataset.matrix[: split.stop.stop], options.seed)
+    return _finish(plan, model, models_folder, history, dataset, split, options, trained, show)
+
+
+def _fit_lightgbm(dataset: Dataset, split: Split, seed: int, show: Show) -> lightgbm.BoostedTrees:
+    fraud = dataset.fraud
+    assert fraud is not None
+    for name, part in (("to learn from", split.learn), ("to stop on", split.stop)):
+        if not fraud[part].any() or fraud[part].all():
+            raise DataError(
+                f"Of the {part.stop - part.start:,} events {name}, {int(fraud[part].sum()):,} are fraud.",
+                "Both kinds are needed. Give a longer history, or check which column is the truth.",
+            )
+    held = np.zeros(split.stop.stop, np.bool_)
+    held[split.stop] = True
+    period = slice(0, split.stop.stop)
+    return lightgbm.fit(
+        dataset.matrix[period], fraud[period], held, seed, lambda done, most: show("training", done, most)
+    )
+
+
+def _finish(
+    plan: Plan,
+    model: ModelRef,
+    models_folder: Path,
+    history: History,
+    dataset: Dataset,
+    split: Split,
+    options: Options,
+    trained: _Model,
+    show: Show,
+) -> Trained:
+    """Exports, verifies against the trainer, maps the score, measures, saves."""
+    policy = plan.pipeline.policy
+    onnx = trained.to_onnx()
+    version, sha256 = version_of(onnx)
+    at = format_instant
+    manifest = Manifest(
+        name=model.name or plan.pipeline.name,
+        version=version,
+        sha256=sha256,
+        trainer=model.trainer,
+        features=model.features,
+        missing=model.missing,
+        output=OUTPUT,
+        trained_at=options.trained_at or datetime.now(UTC).isoformat(timespec="seconds"),
+        data=f"{history.path.name}: {dataset.events:,} events, {at(int(dataset.event_at_ms[0]))} to "
+        f"{at(int(dataset.event_at_ms[-1]))}",
+    )
+    show("verifying", 0, 1)
+    raw = OnnxScorer(Artifact(manifest, onnx), model.features)
+    _verify(raw, trained, dataset, split)
+    threshold: float | None
+    if model.trainer == LIGHTGBM:
+        assert dataset.fraud is not None
+        threshold = best_threshold(_score(raw, dataset, split.stop), dataset.fraud[split.stop])
+        quantiles = () if threshold is None else anchored(threshold, policy.review_threshold)
+    else:
+        training = _score(raw, dataset, slice(0, split.stop.stop))
+        threshold = float(np.quantile(training, 1 - options.alert_share))
+        quantiles = ranked(training, options.alert_share, policy.review_threshold)
+    manifest = _with(manifest, quantiles=quantiles)
+    scorer = OnnxScorer(Artifact(manifest, onnx), model.features)
+    fraud = None if dataset.fraud is None else dataset.fraud[split.test]
+    score = _score(scorer, dataset, split.test)
+    manifest = _with(manifest, metrics=measure(score, fraud, policy.review_threshold, policy.block_threshold))
+    folder = save_artifact(models_folder, manifest, onnx)
+    show("verifying", 1, 1)
+    return Trained(manifest, folder, dataset, split, threshold)
+
+
+def _with(manifest: Manifest, **changes: object) -> Manifest:
+    import msgspec
+
+    return msgspec.structs.replace(manifest, **changes)
+
+
+def _score(scorer: OnnxScorer, dataset: Dataset, part: slice) -> Floats:
+    """float64[n]: the scores of a part, given as the stream gives them."""
+    return scorer.score([column.astype(np.float64) for column in dataset.matrix[part].T])
+
+
+def _verify(scorer: OnnxScorer, trained: _Model, dataset: Dataset, split: Split) -> None:
+    """The artefact, loaded as the stream loads it, gives the trainer's scores on every test event.
+
+    Raises:
+        ModelError: It does not.
+    """
+    difference = np.abs(_score(scorer, dataset, split.test) - trained.predict(dataset.matrix[split.test]))
+    largest = float(difference.max())
+    if not largest <= LARGEST_DIFFERENCE:  # also where it is not a number
+        raise ModelError(
+            f"The ONNX model differs from the trainer's by up to {largest:g} on {len(difference):,} test events; "
+            f"{LARGEST_DIFFERENCE:g} is allowed. Nothing was saved.",
+            "This is a fault of the conversion: please report it with the versions of onnxruntime and the trainer.",
+        )
