@@ -39,9 +39,10 @@ def syntax_tree(text: str) -> Any:
     _check_characters(text)
     from sqlglot import exp
     from sqlglot.errors import ParseError, TokenError
+    from sqlglot.tokens import Tokenizer
 
     try:
-        tokens = _tokenizer().tokenize(text)
+        tokens = Tokenizer().tokenize(text)
         _check_tokens(tokens)
         trees = _parser_class()().parse_into(exp.Condition, tokens, text)
     except ExpressionError:
@@ -94,15 +95,8 @@ def _offset(text: str, details: dict[str, Any]) -> int | None:
     highlight, line, column = details.get("highlight"), details.get("line"), details.get("col")
     if not highlight or line is None or column is None:
         return None
-    before = sum(len(part) for part in text.splitlines(keepends=True)[: line - 1])
+    before = sum(len(part) + 1 for part in text.split("\n")[: line - 1])
     return max(0, before + int(column) - len(str(highlight)))
-
-
-@cache
-def _tokenizer() -> Any:
-    from sqlglot.tokens import Tokenizer
-
-    return Tokenizer()
 
 
 @cache
