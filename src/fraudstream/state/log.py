@@ -16,6 +16,8 @@ Bools = npt.NDArray[np.bool_]
 _SMALLEST_TABLE = 1_024
 _FULLEST = 0.6
 """Above this share of places taken, probing gets slow; the table doubles."""
+_WASTED = 0.2
+"""Above this share of free blocks in a full pool, compaction is worth its time."""
 
 
 class KeyTable:
@@ -108,6 +110,13 @@ class Log:
             self.blocks = blocks
 
     def _grow_pool(self) -> None:
-        """Half as much again. The system moves large arrays without copying, and untouched rows take no memory."""
+        """Makes room: by bringing the blocks together where much lies free between them, else by a larger pool."""
         rows, width = self.pool.shape
-        self.pool.resize((rows + rows // 2 + 64, width), refcheck=False)
+        if self.counters[kernel.FREED] > rows * _WASTED:
+            needed = kernel.compact_size(self.blocks)
+            pool: Int64s = np.zeros((max(rows, needed + needed // 8), width), np.int64)
+            kernel.compact(self.pool, self.blocks, self.counters, pool)
+            self.pool = pool
+        else:
+            # The system moves large arrays without copying, and rows not touched yet take no memory.
+            self.pool.resize((rows + rows // 2 + 64, width), refcheck=False)

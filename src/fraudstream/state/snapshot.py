@@ -112,6 +112,8 @@ def write_snapshot(folder: Path, header: Header, arrays: Arrays) -> Path:
     encoded = msgspec.json.encode(header)
     target = folder / f"{header.sequence:020d}.snapshot"
     draft = target.with_suffix(".draft")
+    for abandoned in folder.glob("*.draft"):
+        abandoned.unlink(missing_ok=True)
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     with draft.open("wb") as file:
         for piece in (MAGIC, struct.pack("<Q", len(encoded)), encoded):
@@ -127,7 +129,10 @@ def write_snapshot(folder: Path, header: Header, arrays: Arrays) -> Path:
         os.fsync(file.fileno())
     os.replace(draft, target)
     _flush_folder(folder)
-    for old in snapshots_in(folder)[_KEPT:]:
+    # The last ones written, not those with the highest sequence: snapshots of a topic that was made anew since then
+    # may have higher ones, and would push out every new snapshot.
+    written = sorted(snapshots_in(folder), key=lambda path: (path == target, path.stat().st_mtime_ns), reverse=True)
+    for old in written[_KEPT:]:
         old.unlink(missing_ok=True)
     return target
 

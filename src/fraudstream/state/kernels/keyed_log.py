@@ -11,7 +11,9 @@ difference the row before a key's first event is kept as well, the *ghost*: the 
 
 Times of one key rise, so the start of a window moves little from one event of the key to the next. A key's block
 remembers where each window last began, and the search goes on from there: with large histories the kernel's time is
-cache misses, and this touches one or two rows a window where a binary search would touch ten.
+cache misses, and this touches one or two rows a window where a binary search would touch ten. Helpers are inlined by
+force: a call between compiled functions counts references to every array it passes, which costs more than most of what
+they do.
 """
 
 from __future__ import annotations
@@ -35,20 +37,29 @@ COUNT, DIFFERENCE, STD, MIN, MAX, DISTINCT, SINCE_LAST, SINCE_FIRST, LAST_PLACE,
 OFFSET, CLASS, HEAD, LENGTH, HINTS = range(5)
 
 # Fields of the log's counters; from FREE on, one list of free blocks for each size class.
-USED, LATE_TOTAL, STORED_TOTAL, FREE = range(4)
+USED, FREED, LATE_TOTAL, STORED_TOTAL, FREE = range(5)
 SIZE_CLASSES = 60
 
 # How many events ahead a key's block, and then its rows, are fetched.
 FAR, NEAR = 12, 4
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _block_size(size_class):
     """Rows in a block: 4, 6, 8, 12, 16, 24, …; two classes an octave keep the unused part small."""
     return (4 if size_class % 2 == 0 else 6) << (size_class // 2)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
+def _roomy_class(rows):
+    """The smallest class that holds so many rows with a quarter to spare."""
+    size_class = 0
+    while _block_size(size_class) * 4 < rows * 5:
+        size_class += 1
+    return size_class
+
+
+@njit(cache=True, nogil=True, forceinline=True)
 def _first_after(pool, base, high, instant, hint):
     """The first of a key's events 0…high-1 later than `instant`, `high` if none is; the search begins at `hint`."""
     place = min(max(hint, 0), high)
@@ -79,7 +90,7 @@ def _first_after(pool, base, high, instant, hint):
     return above
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _first_reaching(pool, base, column, start, end, target):
     """The first event in start…end-1 whose running sum is at least `target`; `end` if none is."""
     below, above = start - 1, end
@@ -92,7 +103,7 @@ def _first_reaching(pool, base, column, start, end, target):
     return above
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _square(value):
     """A value's square as (low, high) halves of 128 bits."""
     magnitude = np.uint64(-value) if value < 0 else np.uint64(value)
@@ -105,7 +116,7 @@ def _square(value):
     return total, high32 * high32 + (cross >> np.uint64(31)) + carry
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _multiply(a, b):
     """The product of two unsigned 64-bit numbers as (low, high) halves of 128 bits."""
     mask = np.uint64(0xFFFFFFFF)
@@ -117,7 +128,7 @@ def _multiply(a, b):
     return (other << shift) | (low & mask), a_high * b_high + (middle >> shift) + (other >> shift)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _to_float(low, high):
     """An unsigned 128-bit number as the nearest float64."""
     if high == np.uint64(0):
@@ -132,7 +143,7 @@ def _to_float(low, high):
     return np.float64(low) * 2.0**shift
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _variance(count, total, low, high):
     """The sample variance from exact sums: (n·Σx² - (Σx)²) / (n·(n-1)), rounded only where it becomes a float."""
     n = np.uint64(count)
@@ -144,14 +155,15 @@ def _variance(count, total, low, high):
     return numerator / np.float64(count * (count - 1))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _allocate(pool, counters, size_class):
     """A free block of that class, or -1 where the pool must grow first."""
     offset = counters[FREE + size_class]
+    size = _block_size(size_class)
     if offset >= 0:
         counters[FREE + size_class] = pool[offset, 0]
+        counters[FREED] -= size
         return offset
-    size = _block_size(size_class)
     offset = counters[USED]
     if offset + size > pool.shape[0]:
         return -1
@@ -159,13 +171,14 @@ def _allocate(pool, counters, size_class):
     return offset
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _release(pool, counters, offset, size_class):
     pool[offset, 0] = counters[FREE + size_class]
     counters[FREE + size_class] = offset
+    counters[FREED] += _block_size(size_class)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _move(pool, source, target, count):
     """Copies rows to a lower or separate place."""
     cells = pool.reshape(-1)
@@ -175,7 +188,7 @@ def _move(pool, source, target, count):
         cells[cell] = cells[cell + shift]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _make_room(pool, blocks, counters, slot, columns):
     """Makes sure that the key's block has a free row at its end. False where the pool must grow first."""
     offset = blocks[slot, OFFSET]
@@ -199,9 +212,7 @@ def _make_room(pool, blocks, counters, slot, columns):
     if needed * 5 <= size * 4 and size <= needed * 3:
         _move(pool, offset + head - 1, offset, length + 1)
     else:
-        wanted = 0
-        while _block_size(wanted) * 4 < needed * 5:
-            wanted += 1
+        wanted = _roomy_class(needed)
         target = _allocate(pool, counters, wanted)
         if target < 0:
             return False
@@ -213,7 +224,7 @@ def _make_room(pool, blocks, counters, slot, columns):
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _forget(pool, blocks, slot, horizon):
     """Drops the key's events at or before `horizon`; the newest of them becomes the ghost."""
     base = blocks[slot, OFFSET] + blocks[slot, HEAD]
@@ -228,7 +239,7 @@ def _forget(pool, blocks, slot, horizon):
             blocks[slot, hint] -= dropped
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _last_equal(pool, base, column, end, value):
     """The time of the last of events 0…end-1 with that value, or NULL."""
     for row in range(base + end - 1, base - 1, -1):
@@ -237,7 +248,7 @@ def _last_equal(pool, base, column, end, value):
     return NULL
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _insert(pool, blocks, slot, position, columns, time, order, contributions, event):
     """Puts an event at its place in time order; the block has room."""
     base = blocks[slot, OFFSET] + blocks[slot, HEAD]
@@ -295,7 +306,7 @@ def _insert(pool, blocks, slot, position, columns, time, order, contributions, e
                 pool[current, column] = max(pool[current - 1, column], start)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _extreme(pool, base, column, start, end, own, largest):
     """The smallest or largest value of events start…end-1 and the event's own; NULL where all are null."""
     best = own
@@ -306,7 +317,7 @@ def _extreme(pool, base, column, start, end, own, largest):
     return best
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _distinct(pool, base, columns, column, start, end, own):
     """How many different values events start…end-1 and the event's own have."""
     values = columns[column, 2]
@@ -323,7 +334,7 @@ def _distinct(pool, base, columns, column, start, end, own):
     return count
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _prefetch_key(pool, blocks, slot, n_cuts):
     """Starts fetching the rows that an event of the key will touch: the newest, the oldest, and each window's start."""
     if blocks[slot, OFFSET] < 0:
@@ -333,6 +344,36 @@ def _prefetch_key(pool, blocks, slot, n_cuts):
     prefetch_row(pool, base + blocks[slot, LENGTH] - 1)
     for cut in range(1, n_cuts):
         prefetch_row(pool, base + blocks[slot, HINTS + cut])
+
+
+@njit(cache=True, nogil=True)
+def compact_size(blocks):
+    """How many rows `compact` needs."""
+    rows = 0
+    for slot in range(blocks.shape[0]):
+        if blocks[slot, OFFSET] >= 0:
+            rows += _block_size(_roomy_class(blocks[slot, LENGTH] + 2))
+    return rows
+
+
+@njit(cache=True, nogil=True)
+def compact(pool, blocks, counters, target):
+    """Moves every block into the empty pool `target`, close together and no larger than it need be."""
+    counters[FREE:] = -1
+    used = 0
+    for slot in range(blocks.shape[0]):
+        if blocks[slot, OFFSET] < 0:
+            continue
+        length = blocks[slot, LENGTH]
+        first = blocks[slot, OFFSET] + blocks[slot, HEAD] - 1
+        target[used : used + length + 1] = pool[first : first + length + 1]
+        size_class = _roomy_class(length + 2)
+        blocks[slot, OFFSET] = used
+        blocks[slot, CLASS] = size_class
+        blocks[slot, HEAD] = 1
+        used += _block_size(size_class)
+    counters[USED] = used
+    counters[FREED] = 0
 
 
 @njit(cache=True, nogil=True)
@@ -403,7 +444,7 @@ def run_log(
     return n
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _read(
     pool, base, columns, cuts, found, reads, time, own, contributions, event, out_values, out_floats, out_valid
 ):  # fmt: skip
