@@ -7,7 +7,7 @@ import time
 from fraudstream.engine.decode import Decoder
 from fraudstream.engine.program import Program
 from fraudstream.pipelines import SHIPPED, find_plan, names
-from fraudstream.runner.start import warm_up
+from fraudstream.runner.warmup import warm_up
 
 
 def main() -> None:
