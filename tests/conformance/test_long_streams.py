@@ -83,14 +83,7 @@ def stream(seed: int, length: int, *, in_order: bool) -> list[EventRow | LabelRo
     return rows
 
 
-FOUND = (
-    "Found here: a sequence's chain may begin at an event that is forgotten already, and the label of an id whose "
-    "event is forgotten is dropped instead of waiting. Strict: take the mark away with the fix."
-)
-UNDER_TEST = [
-    "duckdb",
-    pytest.param("vectorised", marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason=FOUND)),
-]
+UNDER_TEST = ["duckdb", "vectorised"]
 
 
 @pytest.mark.parametrize("engine", UNDER_TEST)

@@ -57,15 +57,18 @@ def _admit_event(table, counters, place, low, high, time, order, slots, event, d
 
 
 @njit(cache=True, nogil=True)
-def _take_label(table, counters, place, low, high, fraud, labelled, label_retention):
+def _take_label(table, counters, place, low, high, fraud, labelled, dedup, label_retention):
     """Keeps a label with its id; returns the change in the number of known frauds: -1, 0 or 1."""
     seen = table[place, TIME]
     horizon = counters[NEWEST] - label_retention
-    if seen == FREE:
+    # An entry that no longer matters is as good as dropped, whether or not the table has been cleared since.
+    forgotten = seen != FREE and seen != PENDING and seen <= counters[NEWEST] - max(2 * dedup, label_retention)
+    if seen == FREE or forgotten:
         if labelled <= horizon:
             counters[EXPIRED_LABELS] += 1
             return 0
-        counters[ENTRIES] += 1
+        if not forgotten:
+            counters[ENTRIES] += 1
         counters[PENDING_TOTAL] += 1
         table[place, LOW] = np.int64(low)
         table[place, HIGH] = np.int64(high)
@@ -115,7 +118,7 @@ def admit(
             place = _place(table, label_low[label], label_high[label])
             change = _take_label(
                 table, counters, place, label_low[label], label_high[label], label_fraud[label], label_at[label],
-                label_retention,
+                dedup, label_retention,
             )  # fmt: skip
             if change != 0:
                 applied_before[applied] = event

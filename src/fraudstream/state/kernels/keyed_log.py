@@ -511,6 +511,7 @@ def _read(
                     out_valid[out, event] = True
                     break
         elif operation == COMPLETES:
-            reached = end > 0 and pool[base + end - 1, column] > time - cuts[reads[index, 2]]
+            # The chain's start must be remembered still: a late event's window may reach back to forgotten ones.
+            reached = end > start and pool[base + end - 1, column] >= pool[base + start, 0]
             out_values[out, event] = 1 if reached and contributions[source, event] != 0 else 0
             out_valid[out, event] = True
