@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import msgspec
@@ -12,6 +13,7 @@ from fraudstream.engine.kernels.fingerprint import fingerprint, fingerprint_inte
 from fraudstream.engine.reject import Reject, RejectClass
 
 FRAUD, LEGITIMATE = "fraud", "legitimate"
+_INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 
 
 class LabelRecord(msgspec.Struct, frozen=True):
@@ -77,8 +79,7 @@ def decode_labels(values: list[bytes | None], timestamps_ms: Int64s, *, integer_
             if not 0 <= record.labelled_at < 2**53:
                 raise ValueError(f"labelled_at is {record.labelled_at}; write epoch milliseconds")
         except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-            kind = RejectClass.EMPTY if not value else RejectClass.WRONG_TYPE
-            decoded.rejects.append(Reject(row, kind, f"label: {error}"))
+            decoded.rejects.append(Reject(row, _class_of(value, error), f"label: {error}"))
             continue
         decoded.low[row], decoded.high[row] = low, high
         decoded.fraud[row] = record.label == FRAUD
@@ -91,5 +92,16 @@ def _id_fingerprint(event_id: str | int, integer_ids: bool) -> tuple[int, int]:
     """The fingerprint the event's own id has. A number for a text id, or the reverse, is read as the other."""
     if not integer_ids:
         return fingerprint(str(event_id).encode())
-    low, high = fingerprint_integers(np.array([int(event_id)], np.int64))
+    text = str(event_id)
+    if not _INTEGER.fullmatch(text) or not -(2**63) <= int(text) < 2**63:
+        raise ValueError(f"event_id is {text[:40]!r}; the events' ids are integers of 64 bits")
+    low, high = fingerprint_integers(np.array([int(text)], np.int64))
     return int(low[0]), int(high[0])
+
+
+def _class_of(value: bytes | None, error: Exception) -> RejectClass:
+    if not value:
+        return RejectClass.EMPTY
+    # Of msgspec's errors the narrower one is about JSON of the wrong shape.
+    malformed = isinstance(error, msgspec.DecodeError) and not isinstance(error, msgspec.ValidationError)
+    return RejectClass.NOT_JSON if malformed else RejectClass.WRONG_TYPE
