@@ -30,7 +30,7 @@ def dead_letter(
         partition: Where the record came from.
         offset: Where the record came from.
         timestamp_ms: Its Kafka timestamp.
-        key: Its key.
+        key: Its key; kept up to `LARGEST_VALUE` bytes.
         value: Its value; kept up to `LARGEST_VALUE` bytes, hashed whole.
         pipeline: The pipeline that refused it.
     """
@@ -40,7 +40,7 @@ def dead_letter(
         "pipeline": pipeline,
         "input": {"topic": topic, "partition": partition, "offset": offset},
         "kafka_timestamp": timestamp_ms,
-        "key_base64": _base64(key),
+        "key_base64": _base64(None if key is None else key[:LARGEST_VALUE]),
         "value_base64": _base64(None if value is None else value[:LARGEST_VALUE]),
         "value_length": None if value is None else len(value),
         "value_sha256": None if value is None else hashlib.sha256(value).hexdigest(),

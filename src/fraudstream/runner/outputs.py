@@ -8,7 +8,7 @@ import numpy as np
 
 from fraudstream.define.pipeline import Selection
 from fraudstream.engine.column import Int64s
-from fraudstream.engine.deadletter import dead_letter
+from fraudstream.engine.deadletter import LARGEST_VALUE, dead_letter
 from fraudstream.engine.decisions import Decisions
 from fraudstream.engine.encode import Encoder
 from fraudstream.plan.plan import Plan
@@ -53,8 +53,13 @@ class Outputs:
                 )
                 for each in rejected
             ]
-            records.append(Records(self._pipeline.dead_letters.name, letters, [each.key for each in rejected]))
+            records.append(Records(self._pipeline.dead_letters.name, letters, [_short(each.key) for each in rejected]))
         return records
+
+
+def _short(key: bytes | None) -> bytes | None:
+    """The key of a dead letter: one that is too long would make the letter too large to be sent."""
+    return None if key is None or len(key) > LARGEST_VALUE else key
 
 
 def _rows(carries: Selection, decisions: Decisions) -> Int64s:
