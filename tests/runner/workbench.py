@@ -53,6 +53,11 @@ class Workbench:
         """The topic of all decisions."""
         return self.pipeline.routes[0].topic
 
+    def change(self, **parts: object) -> None:
+        """Writes the pipeline anew with other parts."""
+        self.pipeline = msgspec.structs.replace(self.pipeline, **parts)
+        self.file.write_text(to_yaml(self.pipeline), encoding="utf-8")
+
     def produce(self, topic: str, values: Sequence[bytes | None], keys: Sequence[bytes | None] | None = None) -> None:
         """Sends records and waits until they are stored."""
         producer = BulkProducer(self.settings)

@@ -124,10 +124,14 @@ class KafkaAdmin:
 
     def group_members(self, group_id: str) -> list[str]:
         """The member ids of a consumer group; empty for a group that does not exist."""
+        return list(self.group_instances(group_id))
+
+    def group_instances(self, group_id: str) -> dict[str, str | None]:
+        """The members of a consumer group: the instance id of each (None for an ordinary member) by its member id."""
         future = self._client.describe_consumer_groups([group_id], request_timeout=self._timeout_s)[group_id]
         doing = f"Describing the group {group_id}"
         described = self._asked(doing, future.result, unless=KafkaError.GROUP_ID_NOT_FOUND)
-        return [member.member_id for member in described.members] if described else []
+        return {each.member_id: each.group_instance_id for each in described.members} if described else {}
 
     def _offsets(self, names: Iterable[str], spec: Any) -> dict[tuple[str, int], int]:
         partitions = self.partitions_of(names)

@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from fraudstream.errors import FencedError
+from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.client import LOGGER, build, client_config, explain
 from fraudstream.settings import Settings
 
@@ -205,6 +206,18 @@ class InputConsumer:
         """Who we are in the group right now; to be read anew for every commit, after the latest `poll`."""
         return self._consumer.consumer_group_metadata()
 
+    def check_place(self) -> None:
+        """Makes sure that no other process has the place of this static member; ordinary members have none to lose.
+
+        Raises:
+            FencedError: Another has it.
+        """
+        if self._instance_id is None:
+            return
+        members = KafkaAdmin(self._settings).group_members(self._group_id)
+        if members and self._consumer.memberid() not in members:
+            raise self._fenced()
+
     def close(self) -> None:
         """Leaves the group; the revoked handler runs first."""
         if self._consumer is not None:
@@ -235,16 +248,19 @@ class InputConsumer:
         if error.code() == KafkaError._PARTITION_EOF:
             self._ends[(message.topic(), message.partition())] = message.offset()
         elif error.code() in _FENCED:
-            raise FencedError(
-                f"Another process took the place of {self._instance_id} in the group {self._group_id}.",
-                "Only one scorer may run under one name: stop the other, or give this one another --instance.",
-            )
+            raise self._fenced()
         elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
             where = f" {message.topic()}" if message.topic() else f"s {', '.join(self._topics)}"
             raise explain(self._settings, error, f"Reading the input topic{where}")
         else:
             LOGGER.warning("consumer: %s", error.str())
         return False
+
+    def _fenced(self) -> FencedError:
+        return FencedError(
+            f"Another process took the place of {self._instance_id} in the group {self._group_id}.",
+            "Only one scorer may run under one name: stop the other, or give this one another --instance.",
+        )
 
     def _note(self, error: KafkaError) -> None:
         LOGGER.warning("consumer: %s", error.str())

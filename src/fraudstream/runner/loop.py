@@ -16,11 +16,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from fraudstream.engine.program import Program
-from fraudstream.errors import FraudstreamError, UsageError
+from fraudstream.errors import FencedError, FraudstreamError, UsageError
 from fraudstream.kafka.alternating import AlternatingProducer
 from fraudstream.kafka.consumer import InputConsumer
 from fraudstream.kafka.partition import TopicPartition
-from fraudstream.kafka.transactions import TransactionAborted, TransactionInDoubt
+from fraudstream.kafka.transactions import TransactionAborted, TransactionExpired, TransactionInDoubt
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
 from fraudstream.runner.committer import Committed, Committer, Prepared
@@ -110,6 +110,9 @@ class StreamLoop:
         self._paused: set[Place] = set()
         self._strict = True
         self._stopping = False
+        self._closing = False
+        self._doubtful = False
+        self._owned_all = False
         self._unsaved = False
         self._saved_at = self._lag_at = self._told_at = time.monotonic()
 
@@ -140,6 +143,8 @@ class StreamLoop:
                 LOGGER.warning("the last transaction is left to the next start: %s", reason)
             return self._meter.summary(self._lag())
         finally:
+            # From here on nothing is saved: after an error the state may be ahead of its positions.
+            self._closing = True
             self._committer.close()
             self._consumer.close()
             self._producer.close()
@@ -201,14 +206,17 @@ class StreamLoop:
     def _assigned(self, partitions: list[TopicPartition]) -> None:
         """New partitions: the state becomes what it was at their committed offsets."""
         owned = [partition for partition in partitions if partition.topic == self._plan.pipeline.input.name]
-        shared = features_beyond_key(self._plan)
-        if len(owned) < self._input_partitions and shared:
-            self._refusal = UsageError(
-                f"Another scorer of {self._plan.pipeline.name} shares the input topic, and these features look across "
-                f"partitions: {', '.join(shared)}.",
-                "Run one scorer (it owns all partitions), or run the pipeline on Flink.",
-            )
+        if len(owned) < self._input_partitions and features_beyond_key(self._plan):
+            if not self._owned_all:
+                self._refusal = not_alone(self._plan)
+                return
+            # The newcomer is the one to be refused; what is fetched meanwhile has no lane and is dropped.
+            LOGGER.warning("another scorer joined the group; this one waits until it has gone")
             return
+        self._owned_all = True
+        if self._doubtful:
+            self._producer.rebuild()
+            self._doubtful = False
         start = self._recover(partitions)
         for partition in partitions:
             partition.offset = start.get((partition.topic, partition.partition), -1)
@@ -217,20 +225,33 @@ class StreamLoop:
         """Partitions go away: what is in flight ends first."""
         try:
             self._note(self._committer.settle())
-            if not lost:
+            if not lost and not self._closing:
                 self._save(wait=True)
         except (TransactionAborted, TransactionInDoubt) as reason:
             LOGGER.warning("while partitions were revoked: %s", reason)
-            self._producer.rebuild()
+            # A new producer ends the doubtful transaction, but it would also fence a successor that took our place.
+            self._doubtful = lost or self._closing
+            if not self._doubtful:
+                self._producer.rebuild()
+        except FencedError:
+            if not self._closing:
+                raise
         self._intake.assign([])
+        # The state is nobody's until partitions are assigned: without positions it must not be saved.
         self._positions = {}
+        self._replay = None
+        self._unsaved = False
 
     def _rewind(self, reason: Exception) -> None:
         """After doubt: a new producer, then input and state as they were at the committed offsets."""
         LOGGER.warning("the transaction is done again if it was not committed: %s", reason)
         self._meter.totals.aborted += 1
         doubtful, self._committer.last = self._committer.last, None
+        if isinstance(reason, TransactionExpired):
+            # We were stopped for long: if another has our place by now, a new producer of ours would fence *it*.
+            self._consumer.check_place()
         self._producer.rebuild()
+        self._doubtful = False
         partitions = self._consumer.committed()
         start = self._recover(partitions)
         committed, _ = committed_positions(partitions)
@@ -329,10 +350,10 @@ class StreamLoop:
 
     def _caught_up(self) -> bool:
         """Whether nothing is left to do at this moment."""
-        if self._replay is not None or self._intake.held or self._committer.in_flight or not self._lags:
+        if self._replay is not None or self._intake.held or self._committer.in_flight or not self._intake.waiting():
             return False
         self._refresh_lags()
-        return all(lag == 0 for lag in self._lags.values())
+        return bool(self._lags) and all(lag == 0 for lag in self._lags.values())
 
     def _balance(self) -> None:
         """Pauses lanes that are far ahead of the merge, and resumes them when they are not."""
@@ -344,6 +365,15 @@ class StreamLoop:
         if back:
             self._consumer.resume([TopicPartition(*place) for place in back])
         self._paused = (self._paused | ahead) - back
+
+
+def not_alone(plan: Plan) -> UsageError:
+    """The refusal of a second scorer where one process has to own all partitions."""
+    return UsageError(
+        f"Another scorer of {plan.pipeline.name} shares the input topic, and these features look across partitions: "
+        f"{', '.join(features_beyond_key(plan))}.",
+        "Run one scorer (it owns all partitions), or run the pipeline on Flink.",
+    )
 
 
 def features_beyond_key(plan: Plan) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from fraudstream.models.scorer import OnnxScorer
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
 from fraudstream.runner.intake import Intake
-from fraudstream.runner.loop import StreamLoop, features_beyond_key, input_topics
+from fraudstream.runner.loop import StreamLoop, features_beyond_key, input_topics, not_alone
 from fraudstream.runner.outputs import Outputs
 from fraudstream.runner.statistics import Statistics
 from fraudstream.schema.event import FieldType
@@ -31,6 +32,8 @@ from fraudstream.settings import Settings
 from fraudstream.state.ids import Labels
 
 LOGGER = logging.getLogger("fraudstream.runner")
+SESSION_OVER_S = 8.0
+"""A member that went away without a word has left its group after this (`session.timeout.ms`, and a little)."""
 
 
 class Options(NamedTuple):
@@ -79,6 +82,8 @@ def start(
     group = options.group or f"fraudstream-{plan.pipeline.name}"
     member = f"{group}-{options.instance}"
     inputs = input_topics(plan)
+    if features_beyond_key(plan):
+        require_alone(plan, KafkaAdmin(settings), group, member)
     checkpoints = Checkpoints(plan, settings.project_folder / "state" / member, log_identity(settings, inputs))
     if options.rebuild_state:
         checkpoints.discard()
@@ -120,6 +125,21 @@ def require_topics(plan: Plan, settings: Settings) -> dict[str, int]:
             f"Run `fraudstream topics create {plan.pipeline.name}`.",
         )
     return {name: found[name].partitions for name, _ in plan.pipeline.topics_to_create()}
+
+
+def require_alone(plan: Plan, admin: KafkaAdmin, group: str, member: str) -> None:
+    """Makes sure, before joining, that no other scorer is in the group; joining would take its partitions away.
+
+    One that has just ended is still a member until its session is over, so this waits as long for it to go.
+
+    Raises:
+        UsageError: There is one.
+    """
+    deadline = time.monotonic() + SESSION_OVER_S
+    while set(admin.group_instances(group).values()) - {member}:
+        if time.monotonic() > deadline:
+            raise not_alone(plan)
+        time.sleep(0.2)
 
 
 def warm_up(program: Program, decoder: Decoder) -> None:
