@@ -33,7 +33,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         missing: The number that stands for null.
         output: The graph's output that is the raw score, one number a row or the last of several columns.
         quantiles: The raw scores that stand at 0, 1/n, …, 1 of the score, rising: a curve through them makes the score
-            of the raw score (`training/score_map.py` says where it puts the review threshold). Empty: the raw score is it.
+            of the raw score; `training/score_map.py` says where the review threshold lies. Empty: the raw score is it.
         trained_at: When, ISO 8601.
         data: What it was trained on, for people.
         metrics: What was measured on held-out data.
