@@ -41,9 +41,10 @@ def match_columns(path: Path, names: Sequence[str], event: Event, given: Mapping
         raise DataError(f"{path} has no column {absent[0]!r}.{_near(absent[0], names)}", _shown(names))
     found = {field.name: _columns_of(field, names, given) for field in event.fields}
     missing = [field.name for field in event.fields if field.required and not found[field.name]]
-    if missing:
+    if missing or not any(found.values()):
+        missing = missing or list(found)
         free = [name for name in names if not any(name in columns for columns in found.values())]
-        likely = [(name, near) for name in missing if (near := _nearest(name, free))]
+        likely = [(name, near) for name in missing if (near := _likely(name, free, name == event.time))]
         hint = f" Did you mean {' '.join(f'--column {name}={near}' for name, near in likely)}?" if likely else ""
         raise DataError(
             f"{path} has no column for {', '.join(missing)}.{hint}",
@@ -109,8 +110,12 @@ def _nearest(name: str, names: Sequence[str]) -> str | None:
     by_lower = {each.lower(): each for each in reversed(names)}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
-    close = get_close_matches(name.lower(), by_lower, 1, 0.7)
+    close = get_close_matches(name.lower(), by_lower, 1, 0.8)
     return by_lower[close[0]] if close else None
+
+
+def _likely(name: str, names: Sequence[str], is_time: bool) -> str | None:
+    return _nearest(name, names) or (usual(names, TIME_NAMES) if is_time else None)
 
 
 def _near(name: str, names: Sequence[str]) -> str:

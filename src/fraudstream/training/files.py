@@ -83,7 +83,7 @@ class LineFile:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._lines = [line for line in path.read_bytes().splitlines() if line]
+            self._lines = [line for line in map(bytes.strip, path.read_bytes().split(b"\n")) if line]
         except OSError as failed:
             raise DataError(f"{path} cannot be read: {failed.strerror}.", "Give a file that can.") from None
         names: dict[str, None] = {}

@@ -37,5 +37,5 @@ def measure(score: Floats, fraud: Bools | None, review_at: float, block_at: floa
         "average_precision": float(average_precision_score(fraud, score)),
         "precision": precision,
         "recall": recall,
-        "f1": 2 * precision * recall / max(precision + recall, np.finfo(float).tiny),
+        "f1": 2 * precision * recall / (precision + recall) if right else 0.0,
     }

@@ -1,0 +1,119 @@
+"""From a history to an artefact that scores as its trainer does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fraudstream.errors import DataError, ModelError, UsageError
+from fraudstream.models.artifact import load_artifact
+from fraudstream.models.scorer import OnnxScorer
+from fraudstream.pipelines import find_plan
+from fraudstream.training import lightgbm
+from fraudstream.training.history import History
+from fraudstream.training.train import Options, Trained, train
+from fraudstream.training.truth import truth_of_file
+
+PIPELINES = ("card-payments", "retail", "terminal-payments", "user-activity")
+OPTIONS = Options(trained_at="2026-03-01T00:00:00+00:00")
+"""An instant of its own, so that nothing differs from run to run."""
+Simulated = Callable[[str, str], tuple[Path, Path]]
+
+
+def trained(name: str, simulated: Simulated, folder: Path, ending: str = ".parquet") -> Trained:
+    plan = find_plan(name, environ={})
+    events, truth = simulated(name, ending)
+    history = History(events, plan.pipeline.event)
+    return train(plan, folder, history, truth_of_file(truth, plan.pipeline.event, len(history)), OPTIONS)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_pipeline_with_a_model_trains_and_its_artefact_loads(
+    name: str, simulated: Simulated, tmp_path: Path
+) -> None:
+    done = trained(name, simulated, tmp_path)
+    artifact = load_artifact(tmp_path, name)
+    assert artifact is not None and artifact.manifest == done.manifest
+    plan = find_plan(name, environ={})
+    assert plan.pipeline.model is not None
+    scorer = OnnxScorer(artifact, plan.pipeline.model.features)
+    score = scorer.score([column.astype(np.float64) for column in done.dataset.matrix.T])
+    assert np.isfinite(score).all() and 0 <= score.min() < score.max() <= 1
+    metrics = done.manifest.metrics
+    assert metrics["auc_roc"] > 0.6
+    assert metrics["average_precision"] > 3 * metrics["frauds"] / metrics["events"]
+    review_at = plan.pipeline.policy.review_threshold
+    assert metrics["alert_share"] == np.mean(score[done.split.test] >= review_at)
+    assert 0 < metrics["alert_share"] < 0.1
+
+
+@pytest.mark.parametrize("name", ["retail", "user-activity"])
+def test_the_same_history_and_seed_give_the_same_bytes(name: str, simulated: Simulated, tmp_path: Path) -> None:
+    first, again = (trained(name, simulated, tmp_path / part) for part in ("a", "b"))
+    assert first.manifest == again.manifest
+    files = [(each.folder / "model.onnx").read_bytes() for each in (first, again)]
+    assert files[0] == files[1]
+    plan = find_plan(name, environ={})
+    history = History(simulated(name, ".parquet")[0], plan.pipeline.event)
+    if name == "retail":
+        other = train(plan, tmp_path / "c", history, None, replace(OPTIONS, seed=2))
+        assert other.manifest.version != first.manifest.version
+
+
+def test_parquet_and_json_lines_of_the_same_events_give_the_same_model(simulated: Simulated, tmp_path: Path) -> None:
+    """user-activity has places by name and by coordinates: two columns in Parquet, two JSON types in lines."""
+    tables = trained("user-activity", simulated, tmp_path / "a")
+    lines = trained("user-activity", simulated, tmp_path / "b", ".jsonl")
+    np.testing.assert_array_equal(tables.dataset.matrix, lines.dataset.matrix)
+    assert tables.manifest.version == lines.manifest.version
+
+
+def test_the_test_period_comes_after_training_and_the_gap_in_which_labels_are_unknown(
+    simulated: Simulated, tmp_path: Path
+) -> None:
+    done = trained("terminal-payments", simulated, tmp_path)
+    at_ms, split = done.dataset.event_at_ms, done.split
+    assert (np.diff(at_ms) >= 0).all()
+    assert at_ms[split.test.start] - at_ms[split.stop.stop - 1] > 7 * 86_400_000
+    assert split.test.stop == len(at_ms)
+
+
+def test_an_artefact_that_scores_otherwise_than_its_trainer_is_not_saved(
+    simulated: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = lightgbm._tree
+
+    def shifted(root: dict[str, object]) -> object:
+        tree = honest(root)
+        return replace(tree, threshold=tree.threshold + 1e-3)
+
+    monkeypatch.setattr(lightgbm, "_tree", shifted)
+    with pytest.raises(ModelError, match="Nothing was saved"):
+        trained("user-activity", simulated, tmp_path)
+    assert load_artifact(tmp_path, "user-activity") is None
+
+
+def test_a_supervised_trainer_without_truth_says_how_to_give_it(simulated: Simulated, tmp_path: Path) -> None:
+    plan = find_plan("card-payments", environ={})
+    history = History(simulated("card-payments", ".parquet")[0], plan.pipeline.event)
+    with pytest.raises(UsageError, match="--label, or a file with --truth"):
+        train(plan, tmp_path, history, None, OPTIONS)
+
+
+def test_a_history_without_fraud_or_too_short_is_refused(simulated: Simulated, tmp_path: Path) -> None:
+    plan = find_plan("terminal-payments", environ={})
+    events, truth = simulated("terminal-payments", ".parquet")
+    genuine = tmp_path / "genuine.parquet"
+    pl.read_parquet(truth).with_columns(is_fraud=False).write_parquet(genuine)
+    history = History(events, plan.pipeline.event)
+    with pytest.raises(DataError, match="0 are fraud"):
+        train(plan, tmp_path, history, truth_of_file(genuine, plan.pipeline.event, len(history)), OPTIONS)
+    late = replace(OPTIONS, label_delay_ms=30 * 86_400_000)
+    with pytest.raises(DataError, match="shorter --label-delay"):
+        train(plan, tmp_path, history, truth_of_file(truth, plan.pipeline.event, len(history)), late)
+    assert not (tmp_path / "terminal-payments").exists()
