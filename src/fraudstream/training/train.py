@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from fraudstream.define.decision import ModelRef
 from fraudstream.errors import DataError, ModelError, UsageError
@@ -197,20 +198,14 @@ def _finish(
         training = _score(raw, dataset, slice(0, split.stop.stop))
         threshold = float(np.quantile(training, 1 - options.alert_share))
         quantiles = ranked(training, options.alert_share, policy.review_threshold)
-    manifest = _with(manifest, quantiles=quantiles)
+    manifest = replace(manifest, quantiles=quantiles)
     scorer = OnnxScorer(Artifact(manifest, onnx), model.features)
     fraud = None if dataset.fraud is None else dataset.fraud[split.test]
     score = _score(scorer, dataset, split.test)
-    manifest = _with(manifest, metrics=measure(score, fraud, policy.review_threshold, policy.block_threshold))
+    manifest = replace(manifest, metrics=measure(score, fraud, policy.review_threshold, policy.block_threshold))
     folder = save_artifact(models_folder, manifest, onnx)
     show("verifying", 1, 1)
     return Trained(manifest, folder, dataset, split, threshold)
-
-
-def _with(manifest: Manifest, **changes: object) -> Manifest:
-    import msgspec
-
-    return msgspec.structs.replace(manifest, **changes)
 
 
 def _score(scorer: OnnxScorer, dataset: Dataset, part: slice) -> Floats:
