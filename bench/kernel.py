@@ -25,7 +25,7 @@ from fraudstream.plan.plan import Plan
 from fraudstream.schema.event import Event, Field, FieldType
 from fraudstream.schema.types import INTEGER, decimal
 from fraudstream.state.ids import Labels
-from fraudstream.state.kernels import keyed_log
+from fraudstream.state.kernels import log_rows
 from fraudstream.state.state import State
 
 WINDOWS = ("5m", "1h", "6h", "1d", "7d")
@@ -76,8 +76,8 @@ def ours(plan: Plan, events: dict[str, np.ndarray]) -> dict[str, object]:
         spent += time.process_time() - started
         results.append(np.stack([features.columns[feature.name].values for feature in plan.features]))
     log = state.logs[0]
-    live = int(log.events.blocks[: log.keys.n_keys, keyed_log.LENGTH].sum())
-    rows_bytes = int(log.events.counters[keyed_log.USED]) * log.events.pool.shape[1] * 8
+    live = int(log.events.blocks[: log.keys.n_keys, log_rows.LENGTH].sum())
+    rows_bytes = int(log.events.counters[log_rows.USED]) * log.events.pool.shape[1] * 8
     table_bytes = log.keys.low.nbytes + log.keys.high.nbytes + log.keys.slot.nbytes
     keys_bytes = table_bytes + log.keys.n_keys * log.events.blocks.shape[1] * 8
     return {

@@ -22,8 +22,11 @@ from fraudstream.kafka.producer import BulkProducer
 from fraudstream.settings import load_settings
 
 PIPELINE = "card-payments"
-CUSTOMERS = 60_000
-HISTORY_EVENTS = 150_000
+CUSTOMERS = 500_000
+"""So many that nobody pays twice a minute, as nobody does: bursts stand out from the traffic."""
+HISTORY_EVENTS = 180_000
+HISTORY = "3m"
+"""As many events a second as live traffic has: the model learns the tempo it will meet."""
 RATE_PER_S = 1_000
 LIVE_S = 45
 POISON = (
@@ -70,9 +73,9 @@ class Demo:
         self._clean()
         try:
             self._command("kafka", "start")
-            traffic = ("--customers", str(CUSTOMERS), "--seed", "7")
+            traffic = ("--customers", str(CUSTOMERS), "--seed", "7", "--incident-span", "30s")
             self._command(
-                *("simulate", PIPELINE, "--history", "14d", "--events", str(HISTORY_EVENTS), *traffic),
+                *("simulate", PIPELINE, "--history", HISTORY, "--events", str(HISTORY_EVENTS), *traffic),
                 *("--to", "history.parquet", "--truth", "truth.parquet"),
             )
             self._command("train", PIPELINE, "--data", "history.parquet", "--truth", "truth.parquet")
@@ -103,7 +106,7 @@ class Demo:
             while len(watch.seen) < HISTORY_EVENTS:
                 if watch.seen and first_at is None:
                     first_at = time.monotonic()
-                self._show(screen, watch, scorer, "catching up with 14 days of history", began)
+                self._show(screen, watch, scorer, "catching up with history", began)
             catch_up = len(watch.seen) / (time.monotonic() - (first_at or began))
             live_from_ms = time.time_ns() // 1_000_000
             generator = self._background(

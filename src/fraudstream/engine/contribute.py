@@ -11,7 +11,7 @@ from fraudstream.engine.evaluate import compile_predicate
 from fraudstream.engine.kernels.fingerprint import combine, fingerprint_integers
 from fraudstream.plan.expression import Node
 from fraudstream.schema.types import Kind
-from fraudstream.state.kernels.keyed_log import NULL
+from fraudstream.state.kernels.log_rows import NULL
 from fraudstream.state.layout import Contribution, Source
 
 Predicate = Callable[[Mapping[str, Column], int], Bools]

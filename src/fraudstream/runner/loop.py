@@ -379,7 +379,13 @@ def not_alone(plan: Plan) -> UsageError:
 def features_beyond_key(plan: Plan) -> list[str]:
     """Features whose history may be spread over partitions, because their key does not hold the topic's key."""
     key = plan.pipeline.event.key
-    return [feature.name for log in plan.logs if key is None or key not in log.by for feature in log.features]
+    return [
+        feature.name
+        for log in plan.logs
+        for feature in log.features
+        # Labels name events by id: they come on any partition of their topic, whatever the events' key.
+        if key is None or key not in log.by or feature.reads_labels
+    ]
 
 
 def input_topics(plan: Plan) -> list[str]:

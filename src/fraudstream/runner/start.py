@@ -8,9 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
-
-from fraudstream.engine.batch import Batch
 from fraudstream.engine.decode import Decoder
 from fraudstream.engine.program import Program
 from fraudstream.errors import TopicError
@@ -25,11 +22,10 @@ from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
 from fraudstream.runner.intake import Intake
 from fraudstream.runner.loop import StreamLoop, features_beyond_key, input_topics, not_alone
-from fraudstream.runner.outputs import Outputs
 from fraudstream.runner.statistics import Statistics
+from fraudstream.runner.warmup import warm_up
 from fraudstream.schema.event import FieldType
 from fraudstream.settings import Settings
-from fraudstream.state.ids import Labels
 
 LOGGER = logging.getLogger("fraudstream.runner")
 SESSION_OVER_S = 8.0
@@ -140,14 +136,6 @@ def require_alone(plan: Plan, admin: KafkaAdmin, group: str, member: str) -> Non
         if time.monotonic() > deadline:
             raise not_alone(plan)
         time.sleep(0.2)
-
-
-def warm_up(program: Program, decoder: Decoder) -> None:
-    """Loads or compiles every kernel, so that the first events do not wait for it."""
-    nothing = np.empty(0, np.int64)
-    batch = Batch.of(decoder.decode([], nothing), "", nothing.astype(np.int32), nothing)
-    decisions = program.decide(program.new_state(), batch, Labels.none(), 0)
-    Outputs(program.plan).of(decisions, [])
 
 
 def _has_integer_ids(plan: Plan) -> bool:

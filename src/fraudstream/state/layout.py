@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fraudstream.define.feature import FeatureKind
 from fraudstream.plan.expression import Node
 from fraudstream.plan.plan import KeyedLog, PlannedFeature, Stored, StoredKind
-from fraudstream.state.kernels import keyed_log as kernel
+from fraudstream.state.kernels import log_rows as kernel
 
 Int64s = npt.NDArray[np.int64]
 
@@ -77,7 +77,8 @@ class LogLayout:
         self.outputs = [Outputs(feature, self._parts(feature)) for feature in log.features]
         self.columns: Int64s = np.array(self._columns, np.int64)
         self.cuts: Int64s = np.array(sorted(looks), np.int64)
-        self.reads: Int64s = np.array(self._reads, np.int64).reshape(-1, 9)
+        # By operation: the kernel computes counts, then sums, then what may build on them.
+        self.reads: Int64s = np.array(sorted(self._reads), np.int64).reshape(-1, 9)
 
     def _contribute(self, contribution: Contribution) -> int:
         if contribution not in self.contributions:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fraudstream.state.kernels import keyed_log as kernel
+from fraudstream.state.kernels import log_rows as layout
+from fraudstream.state.kernels.blocks import compact, compact_size
 from fraudstream.state.kernels.hash_table import EMPTY, find_slots, rehash
+from fraudstream.state.kernels.keyed_log import run_log
 
 Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
@@ -61,14 +63,14 @@ class Log:
         self.cuts = cuts
         self.retention_ms = retention_ms
         self.pool: Int64s = np.zeros((_SMALLEST_TABLE, len(columns)), np.int64)
-        self.blocks: Int64s = np.full((_SMALLEST_TABLE, kernel.HINTS + len(cuts)), -1, np.int64)
-        self.counters: Int64s = np.full(kernel.FREE + kernel.SIZE_CLASSES, -1, np.int64)
-        self.counters[: kernel.FREE] = 0
+        self.blocks: Int64s = np.full((_SMALLEST_TABLE, layout.HINTS + len(cuts)), -1, np.int64)
+        self.counters: Int64s = np.full(layout.FREE + layout.SIZE_CLASSES, -1, np.int64)
+        self.counters[: layout.FREE] = 0
 
     @property
     def stored_total(self) -> int:
         """How many events have been stored since the beginning."""
-        return int(self.counters[kernel.STORED_TOTAL])
+        return int(self.counters[layout.STORED_TOTAL])
 
     def run(
         self,
@@ -88,18 +90,21 @@ class Log:
             values int64[n_outputs, n], floats float64[n_outputs, n], valid bool[n_outputs, n], late bool[n].
         """
         n = len(slots)
-        values = np.zeros((n_outputs, n), np.int64)
-        floats = np.zeros((n_outputs, n), np.float64)
+        # Not zeroed: what is not valid is never looked at.
+        values = np.empty((n_outputs, n), np.int64)
+        floats = np.empty((n_outputs, n), np.float64)
         valid = np.zeros((n_outputs, n), np.bool_)
         late = np.zeros(n, np.bool_)
         self._make_blocks(int(slots.max(initial=-1)) + 1)
         done = 0
         while True:
-            done = kernel.run_log(
+            done = run_log(
                 self.pool, self.blocks, self.counters, self.columns, self.cuts, reads, self.retention_ms,
                 slots, times, orders, read, store, own, contributions, values, floats, valid, late, done,
             )  # fmt: skip
             if done == n:
+                # Counts and sums are valid wherever the key is; the kernel leaves saying so to us.
+                valid[reads[reads[:, 0] <= layout.DIFFERENCE, 8]] = slots >= 0
                 return values, floats, valid, late
             self._grow_pool()
 
@@ -112,10 +117,10 @@ class Log:
     def _grow_pool(self) -> None:
         """Makes room: by bringing the blocks together where much lies free between them, else by a larger pool."""
         rows, width = self.pool.shape
-        if self.counters[kernel.FREED] > rows * _WASTED:
-            needed = kernel.compact_size(self.blocks)
+        if self.counters[layout.FREED] > rows * _WASTED:
+            needed = compact_size(self.blocks)
             pool: Int64s = np.zeros((max(rows, needed + needed // 8), width), np.int64)
-            kernel.compact(self.pool, self.blocks, self.counters, pool)
+            compact(self.pool, self.blocks, self.counters, pool)
             self.pool = pool
         else:
             # The system moves large arrays without copying, and rows not touched yet take no memory.

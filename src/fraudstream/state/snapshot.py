@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from fraudstream.errors import StateError
 from fraudstream.plan.plan import Plan
-from fraudstream.state.kernels import keyed_log as kernel
+from fraudstream.state.kernels import log_rows as kernel
 from fraudstream.state.log import Log
 from fraudstream.state.state import State
 
