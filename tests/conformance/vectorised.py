@@ -45,7 +45,7 @@ def decisions(plan: Plan, rows: Any, sizes: tuple[int, ...] = (1, 3, 2, 7)) -> l
         partition = np.array([row.partition for row in events], np.int32)
         offset = np.array([row.offset for row in events], np.int64)
         batch = Batch.of(decoded, "events", partition, offset)
-        found = program.decide(state, batch, _labels(chunk), 0)
+        found = program.decide(state, batch, labels_of(chunk), 0)
         values = {name: plain_values(column) for name, column in found.features.items()}
         for i in range(len(events)):
             first = (int(found.duplicate_partition[i]), int(found.duplicate_offset[i]))
@@ -97,7 +97,7 @@ def _chunks(rows: Any, sizes: tuple[int, ...]) -> list[list[EventRow | LabelRow]
     return chunks
 
 
-def _labels(chunk: list[EventRow | LabelRow]) -> Labels:
+def labels_of(chunk: list[EventRow | LabelRow]) -> Labels:
     events, found = 0, []
     for row in chunk:
         if isinstance(row, LabelRow):
