@@ -2,8 +2,8 @@
 
     python -m bench.stream [--events N]
 
-Everything runs as a user runs it: the commands `produce`, `simulate`, `train` and `run`, a local Kafka, two cores for all
-of them together. Events are the third-party transactions where they are beside the checkout, else simulated ones.
+Everything runs as a user runs it: the commands `produce`, `simulate`, `train` and `run`, a local Kafka, two cores for
+all of them together. Events are the third-party transactions where they are beside the checkout, else simulated ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.local import LocalBroker
-from fraudstream.kafka.reader import CommittedReader
+from fraudstream.kafka.tail import TopicTail
 from fraudstream.settings import Settings, load_settings
 
 PIPELINE = "terminal-payments"
@@ -141,6 +141,7 @@ def restart(bench: Bench) -> dict[str, float]:
 def live(bench: Bench, rate: int, seconds: int) -> dict[str, object]:
     """Live traffic at a rate: latency from produce to a read_committed consumer, and whether the scorer keeps up."""
     bench.fresh_topics()
+    reader = TopicTail(bench.settings, ["fraud-scores"])
     process = bench.scorer(log="live.log")
     while not bench.statistics("live.log") or bench.statistics("live.log")[-1]["lag"] is None:
         time.sleep(0.2)
@@ -154,18 +155,19 @@ def live(bench: Bench, rate: int, seconds: int) -> dict[str, object]:
         stderr=subprocess.DEVNULL,
     )
     seen: list[tuple[int, list[bytes]]] = []
-    with CommittedReader(bench.settings, ["fraud-scores"], from_beginning=True) as reader:
-        quiet_since = time.monotonic()
-        while generator.poll() is None or time.monotonic() - quiet_since < 2:
-            messages = reader.poll(50_000, 0.05)
-            if messages:
-                # Decoded later: the reader must not be what is slow.
-                seen.append((time.time_ns() // 1_000_000, [message.value() for message in messages]))
-                quiet_since = time.monotonic()
+    quiet_since = time.monotonic()
+    while generator.poll() is None or time.monotonic() - quiet_since < 2:
+        records = reader.poll(50_000, 0.05)
+        if records:
+            # Decoded later: the reader must not be what is slow.
+            seen.append((time.time_ns() // 1_000_000, [record.value or b"" for record in records]))
+            quiet_since = time.monotonic()
+    reader.close()
     process.terminate()
     usage = finish(process)
-    with CommittedReader(bench.settings, ["terminal-transactions"], from_beginning=True) as reader:
-        produced = {(m.partition(), m.offset()): m.timestamp()[1] for m in reader.read_to_end()}
+    inputs = TopicTail(bench.settings, ["terminal-transactions"], from_beginning=True)
+    produced = {(record.partition, record.offset): record.timestamp_ms for record in inputs.to_end()}
+    inputs.close()
     latencies = []
     for at_ms, values in seen:
         for value in values:

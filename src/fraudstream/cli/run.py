@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import Iterator
@@ -53,6 +54,9 @@ def command(
     loop = start(plan, settings, Options(group, instance, rebuild_state), show)
     if not as_json:
         show_note(f"scoring {plan.pipeline.input.name} on {settings.bootstrap_servers}; stop with Ctrl-C")
+    # What is there now stays to the end: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
     with _stopped_by_signals(loop):
         summary = loop.run(until_caught_up=until_caught_up)
     if as_json:

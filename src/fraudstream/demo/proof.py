@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from fraudstream.demo.watch import Seen, percentiles
-from fraudstream.kafka.reader import CommittedReader
+from fraudstream.kafka.tail import Record, TopicTail
 from fraudstream.settings import Settings
 
 Coordinates = tuple[int, int]
@@ -84,15 +84,15 @@ def prove(settings: Settings, topic: str, dead_letters: str, seen: list[Seen], l
         seen: Every decision on the scores' topic.
         live_from_ms: Records from this instant on count for the latency.
     """
-    with CommittedReader(settings, [topic], from_beginning=True) as reader:
-        produced_at: dict[Coordinates, int] = {
-            (message.partition(), message.offset()): message.timestamp()[1] for message in reader.read_to_end()
-        }
-    with CommittedReader(settings, [dead_letters], from_beginning=True) as reader:
-        letters = [
-            (letter.input.partition, letter.input.offset)
-            for letter in (msgspec.json.decode(m.value(), type=_DeadLetter) for m in reader.read_to_end())
-        ]
+    produced_at: dict[Coordinates, int] = {
+        (record.partition, record.offset): record.timestamp_ms for record in _everything(settings, topic)
+    }
+    letters = [
+        (letter.input.partition, letter.input.offset)
+        for letter in (
+            msgspec.json.decode(record.value or b"", type=_DeadLetter) for record in _everything(settings, dead_letters)
+        )
+    ]
     answered = Counter([(each.partition, each.offset) for each in seen])
     answered.update(letters)
     latencies = [
@@ -108,6 +108,14 @@ def prove(settings: Settings, topic: str, dead_letters: str, seen: list[Seen], l
         sum(1 for count in answered.values() if count > 1),
         *percentiles(latencies),
     )
+
+
+def _everything(settings: Settings, topic: str) -> list[Record]:
+    tail = TopicTail(settings, [topic], from_beginning=True)
+    try:
+        return list(tail.to_end())
+    finally:
+        tail.close()
 
 
 def judge(truth: Path, seen: list[Seen]) -> Quality:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from fraudstream.kafka.reader import CommittedReader
+from fraudstream.kafka.tail import TopicTail
 from fraudstream.settings import Settings
 
 
@@ -64,7 +64,7 @@ class Watch:
 
     def __init__(self, settings: Settings, scores: str, alerts: str) -> None:
         self._scores = scores
-        self._reader = CommittedReader(settings, [scores, alerts], from_beginning=True)
+        self._reader = TopicTail(settings, [scores, alerts], from_beginning=True)
         self._decoder = msgspec.json.Decoder(_Scored)
         self._alerts = msgspec.json.Decoder(Alert)
         self._stop = threading.Event()
@@ -77,13 +77,13 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            messages = self._reader.poll()
+            records = self._reader.poll()
             now_ms = time.time_ns() // 1_000_000
-            for message in messages:
-                if message.topic() != self._scores:
-                    self.alerts.append(self._alerts.decode(message.value()))
+            for record in records:
+                if record.topic != self._scores:
+                    self.alerts.append(self._alerts.decode(record.value or b""))
                     continue
-                decision = self._decoder.decode(message.value()).decision
+                decision = self._decoder.decode(record.value or b"").decision
                 self.outcomes[decision.outcome] += 1
                 self.seen.append(
                     Seen(

@@ -25,6 +25,8 @@ _PASSING = {
     KafkaError._WAIT_COORD,
 }
 _FENCED = {KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID}
+# A fatal error of the client has one code; which one it was is only in its text.
+_FENCED_TEXT = KafkaError(KafkaError.FENCED_INSTANCE_ID).str()
 _FETCHING = {
     "isolation.level": "read_committed",
     "enable.auto.commit": False,
@@ -247,7 +249,7 @@ class InputConsumer:
         error = message.error()
         if error.code() == KafkaError._PARTITION_EOF:
             self._ends[(message.topic(), message.partition())] = message.offset()
-        elif error.code() in _FENCED:
+        elif error.code() in _FENCED or (error.code() == KafkaError._FATAL and _FENCED_TEXT in error.str()):
             raise self._fenced()
         elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
             where = f" {message.topic()}" if message.topic() else f"s {', '.join(self._topics)}"

@@ -63,33 +63,42 @@ class TopicTail:
             "enable.auto.offset.store": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 100,
+            "fetch.wait.max.ms": 20,
+            "fetch.queue.backoff.ms": 5,
             "error_cb": lambda error: LOGGER.warning("reader: %s", error.str()),
         }
         self._consumer: Any = build(Consumer, settings, config | dict(settings.kafka_properties))
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
         self._open = {place for place, end in self._ends.items() if from_beginning and end > 0}
 
-    def __iter__(self) -> Iterator[Record | None]:
-        """The records as they come, in offset order within a partition; None whenever nothing came for 0.2 s.
+    def poll(self, at_most: int = 10_000, wait_s: float = 0.1) -> list[Record]:
+        """Up to so many records: waits at most `wait_s` for the first, and not at all for the rest.
 
         Raises:
             BrokerUnreachable, TopicError: The topics cannot be read any more.
         """
+        first = self._consumer.poll(wait_s)
+        messages = [] if first is None else [first, *self._consumer.consume(at_most - 1, 0)]
+        return [
+            Record(
+                message.topic(),
+                message.partition(),
+                message.offset(),
+                message.timestamp()[1],
+                message.key(),
+                message.value(),
+            )
+            for message in messages
+            if self._is_record(message)
+        ]
+
+    def __iter__(self) -> Iterator[Record | None]:
+        """The records as they come, in offset order within a partition; None whenever nothing came for 0.2 s."""
         while True:
-            messages = self._consumer.consume(_AT_ONCE, _WAIT_S)
-            found = [message for message in messages if self._is_record(message)]
+            found = self.poll(_AT_ONCE, _WAIT_S)
             if not found:
                 yield None
-            for message in found:
-                yield Record(
-                    message.topic(),
-                    message.partition(),
-                    message.offset(),
-                    message.timestamp()[1],
-                    message.key(),
-                    message.value(),
-                )
+            yield from found
 
     def to_end(self, timeout_s: float = 60.0) -> Iterator[Record]:
         """The records there were when this was made; ends when they have been read.
