@@ -9,7 +9,7 @@ from card_watch import pipeline_of, planned, replaced
 
 from fraudstream.define.decision import Action, ModelRef, Policy, Rule, Stage, ValueList
 from fraudstream.define.feature import Feature, FeatureKind
-from fraudstream.define.pipeline import Topic
+from fraudstream.define.pipeline import Pipeline, Topic
 from fraudstream.errors import DefinitionError
 from fraudstream.plan.compile import plan_of
 from fraudstream.plan.plan import StoredKind
@@ -216,3 +216,18 @@ def test_an_error_names_its_source() -> None:
         plan_of(bad)
     with pytest.raises(DefinitionError, match=r"^x\.yaml has 1 problem:\n"):
         plan_of(bad, "x.yaml")
+
+
+def test_a_field_inside_another_one_is_a_problem() -> None:
+    """`a` and `a.b` cannot both be values."""
+    event = Event(
+        fields=(
+            Field(name="place", path="meta.place", type=FieldType.STRING),
+            Field(name="meta", type=FieldType.STRING),
+        )
+    )
+    with pytest.raises(DefinitionError) as caught:
+        plan_of(Pipeline(name="inside", event=event, input=Topic(name="in")))
+    assert [str(problem) for problem in caught.value.problems] == [
+        "event.fields.place.path: 'meta.place' lies inside 'meta', which is a field as well. Read one or the other."
+    ]

@@ -133,7 +133,8 @@ class Featurizer:
             mean = values[parts["total"]] / np.maximum(count * 10**scale, 1)
             return Column(feature.type, mean, _where(valid[parts["count"]] & (count > 0)))
         if kind is FeatureKind.STD:
-            deviation = floats[parts["deviation"]] / 10.0 ** _scale(self._plan, feature)
+            with np.errstate(invalid="ignore"):  # rows that are not valid hold anything
+                deviation = floats[parts["deviation"]] / 10.0 ** _scale(self._plan, feature)
             return Column(feature.type, deviation, _where(valid[parts["deviation"]]))
         if kind is FeatureKind.FIRST_SEEN:
             return Column(feature.type, ~valid[parts["since_last"]], _where(slots >= 0))

@@ -10,7 +10,7 @@ from fraudstream.define.decision import ValueList
 from fraudstream.define.reader import suggestion
 from fraudstream.plan.kinds import KEYS
 from fraudstream.plan.scope import Scope
-from fraudstream.schema.event import Field, FieldType
+from fraudstream.schema.event import Event, Field, FieldType
 from fraudstream.schema.types import FLOAT, Kind, type_of
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -72,6 +72,7 @@ def check_event(scope: Scope) -> None:
         if field_of_role is not None and not field_of_role.required:
             found_optional = f"{field_of_role.name!r} is not required."
             scope.problem(f"event.{role}", found_optional, "An event's id and time must be there.")
+    _check_paths(scope, event)
     scope.duration("event.max_future", event.max_future)
     scope.duration("event.dedup", event.dedup)
     if not 2 <= event.max_bytes <= 1_048_576:
@@ -88,6 +89,18 @@ def _check_field(scope: Scope, path: str, field: Field) -> None:
         scope.problem(f"{path}.scale", f"{field.scale} digits.", "Use 0 to 9.")
     if field.path is not None and not all(field.path.split(".")):
         scope.problem(f"{path}.path", f"{field.path!r} is not a path.", "Write names with dots between: `card.hash`.")
+
+
+def _check_paths(scope: Scope, event: Event) -> None:
+    """No field stands inside another one: a value cannot be an object for one and a number for the other."""
+    paths = {field.path or field.name: field.name for field in event.fields}
+    for path, name in paths.items():
+        parts = path.split(".")
+        for length in range(1, len(parts)):
+            outer = paths.get(".".join(parts[:length]))
+            if outer is not None:
+                found = f"{path!r} lies inside {outer!r}, which is a field as well."
+                scope.problem(f"event.fields.{name}.path", found, "Read one or the other.")
 
 
 def read_lists(scope: Scope) -> tuple[ValueList, ...]:

@@ -154,6 +154,7 @@ class StreamLoop:
 
     def _step(self) -> None:
         self._fetch()
+        self._balance()
         self._watch()
         if self._replay is not None:
             self._replay_some(self._replay)
@@ -172,7 +173,7 @@ class StreamLoop:
 
     def _fetch(self) -> None:
         """Fetches what has come, and decodes it. Partition handlers run in here."""
-        wait_s = COMMITTING_S if self._committer.in_flight else IDLE_S
+        wait_s = COMMITTING_S if self._committer.in_flight or self._intake.held else IDLE_S
         if self._intake.held >= 4 * MAX_ROWS:
             wait_s = 0.0
         messages = self._consumer.poll(FETCH_ROWS, wait_s)
@@ -182,7 +183,6 @@ class StreamLoop:
             fetched = self._intake.add(messages)
             if self._replay is not None:
                 self._replay.fetched(fetched)
-            self._balance()
 
     def _decide(self, portion: Portion) -> Prepared:
         """Computes a portion; from here on the state is ahead of what is committed."""
@@ -237,6 +237,8 @@ class StreamLoop:
             if not self._closing:
                 raise
         self._intake.assign([])
+        # Whoever lost its place is a newcomer when it comes back.
+        self._owned_all &= not lost
         # The state is nobody's until partitions are assigned: without positions it must not be saved.
         self._positions = {}
         self._replay = None
