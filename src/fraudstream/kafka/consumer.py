@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -84,6 +85,7 @@ class InputConsumer:
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._consumer: Any = None
+        self._member_id: str | None = None
         self._ends: dict[tuple[str, int], int] = {}
 
     def open(self, timeout_s: float = 10.0) -> None:
@@ -214,10 +216,7 @@ class InputConsumer:
         Raises:
             FencedError: Another has it.
         """
-        if self._instance_id is None:
-            return
-        members = KafkaAdmin(self._settings).group_members(self._group_id)
-        if members and self._consumer.memberid() not in members:
+        if self._is_taken():
             raise self._fenced()
 
     def close(self) -> None:
@@ -228,6 +227,7 @@ class InputConsumer:
 
     def _assigned(self, _: Any, partitions: list[TopicPartition]) -> None:
         self._ends.clear()
+        self._member_id = self._consumer.memberid()
         committed = self.committed(partitions)
         if self._on_assigned:
             self._on_assigned(committed)
@@ -241,8 +241,15 @@ class InputConsumer:
             self._on_revoked(partitions, False)
 
     def _lost(self, _: Any, partitions: list[TopicPartition]) -> None:
+        taken = self._is_taken()
+        if taken:
+            # The client is about to join anew under the same instance id, which would fence the one that took over.
+            with contextlib.suppress(KafkaException):  # it knows already, and does nothing more
+                self._consumer.unsubscribe()
         if self._on_revoked:
             self._on_revoked(partitions, True)
+        if taken:
+            raise self._fenced()
 
     def _passed_over(self, message: Message) -> bool:
         """Takes note of an event that is not a record (always False), or raises what the loop cannot overcome."""
@@ -257,6 +264,13 @@ class InputConsumer:
         else:
             LOGGER.warning("consumer: %s", error.str())
         return False
+
+    def _is_taken(self) -> bool:
+        """Whether another process is in the group under this static member's name."""
+        if self._instance_id is None:
+            return False
+        members = KafkaAdmin(self._settings).group_instances(self._group_id)
+        return any(name == self._instance_id and member != self._member_id for member, name in members.items())
 
     def _fenced(self) -> FencedError:
         return FencedError(
