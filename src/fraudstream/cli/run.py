@@ -41,7 +41,6 @@ def command(
     from fraudstream.pipelines import find_plan
     from fraudstream.runner.start import Options, load_scorer, start
 
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     settings = settings_from(bootstrap_servers, config, values)
     plan = find_plan(pipeline, settings.pipelines_folder)
     name = plan.pipeline.name
@@ -52,6 +51,8 @@ def command(
         )
     show = show_json if as_json else _show_line
     loop = start(plan, settings, Options(group, instance, rebuild_state), show)
+    # From here on the log is of use; until then what is wrong is said in one paragraph.
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if not as_json:
         show_note(f"scoring {plan.pipeline.input.name} on {settings.bootstrap_servers}; stop with Ctrl-C")
     # What is there now stays to the end: the collector need not look at it again and again.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import time
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -14,6 +16,23 @@ from fraudstream.settings import Settings
 # The client library writes to the terminal from its own threads unless it is given a logger.
 LOGGER = logging.getLogger("fraudstream.kafka")
 LOGGER.addHandler(logging.NullHandler())
+_SELDOM_S = 10.0
+_DIGITS = re.compile(r"\d+")
+
+
+def _seldom(record: logging.LogRecord, said_at: dict[str, float] = {}) -> bool:  # noqa: B006 - it is meant to be kept
+    """Lets the same message through once in ten seconds: a client without its broker repeats itself without end."""
+    shape = _DIGITS.sub("0", record.getMessage())
+    now = time.monotonic()
+    if now - said_at.get(shape, -_SELDOM_S) < _SELDOM_S:
+        return False
+    if len(said_at) > 1_000:
+        said_at.clear()
+    said_at[shape] = now
+    return True
+
+
+LOGGER.addFilter(_seldom)
 
 _AUTHENTICATION = {
     KafkaError._AUTHENTICATION,
