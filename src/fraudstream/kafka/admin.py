@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from fraudstream.errors import TopicError
 from fraudstream.kafka.client import build, client_config, explain
 from fraudstream.settings import Settings
+
+_COORDINATOR_NOT_READY = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
 
 
 class Topic(NamedTuple):
@@ -117,10 +124,16 @@ class KafkaAdmin:
 
         A transaction still open may hold a newer commit back.
         """
-        asked = ConsumerGroupTopicPartitions(group_id, self.partitions_of(names))
-        future = self._client.list_consumer_group_offsets([asked])[group_id]
-        answered = self._asked(f"Reading the offsets of group {group_id}", future.result)
-        return {(p.topic, p.partition): p for p in answered.topic_partitions if p.offset >= 0}
+        partitions = self.partitions_of(names)
+        # Not by the admin client: its answer crashes the process where the group's coordinator is not ready yet.
+        config = client_config(self._settings) | {"group.id": group_id, "isolation.level": "read_uncommitted"}
+        reader = build(Consumer, self._settings, config)
+        doing = f"Reading the offsets of group {group_id}"
+        try:
+            answered = self._asked(doing, lambda: reader.committed(partitions, self._timeout_s))
+        finally:
+            reader.close()
+        return {(p.topic, p.partition): p for p in answered if p.offset >= 0}
 
     def group_members(self, group_id: str) -> list[str]:
         """The member ids of a consumer group; empty for a group that does not exist."""
@@ -128,10 +141,19 @@ class KafkaAdmin:
 
     def group_instances(self, group_id: str) -> dict[str, str | None]:
         """The members of a consumer group: the instance id of each (None for an ordinary member) by its member id."""
-        future = self._client.describe_consumer_groups([group_id], request_timeout=self._timeout_s)[group_id]
-        doing = f"Describing the group {group_id}"
-        described = self._asked(doing, future.result, unless=KafkaError.GROUP_ID_NOT_FOUND)
-        return {each.member_id: each.group_instance_id for each in described.members} if described else {}
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            future = self._client.describe_consumer_groups([group_id], request_timeout=self._timeout_s)[group_id]
+            try:
+                return {member.member_id: member.group_instance_id for member in future.result().members}
+            except KafkaException as failed:
+                error = failed.args[0]
+            if error.code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return {}
+            # A new cluster, or one that has just started, is still looking for the group's coordinator.
+            if error.code() not in _COORDINATOR_NOT_READY or time.monotonic() > deadline:
+                raise explain(self._settings, error, f"Describing the group {group_id}")
+            time.sleep(0.2)
 
     def _offsets(self, names: Iterable[str], spec: Any) -> dict[tuple[str, int], int]:
         partitions = self.partitions_of(names)

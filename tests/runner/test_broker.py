@@ -1,0 +1,50 @@
+"""The broker goes away under a scorer and comes back."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from fraudstream.kafka.local import LocalBroker
+from fraudstream.settings import load_settings
+
+from .small import assert_once, events, pipeline, score_here
+from .workbench import Workbench
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+
+def test_a_broker_that_restarts_under_load_changes_nothing(tmp_path: Path, unique_id: str) -> None:
+    """The scorer goes on by itself, or ends with a clear error; either way every event is decided once."""
+    broker = LocalBroker(tmp_path / "kafka", heap_mb=256)
+    try:
+        address = broker.start().bootstrap_servers
+        settings = load_settings({"bootstrap_servers": str(address)}, environ={}, folder=tmp_path)
+        bench = Workbench(settings, pipeline(shops=True), tmp_path, unique_id)
+        topic = bench.pipeline.input.name
+        total = 60_000
+        values, keys = events(total)
+        bench.produce(topic, values, keys)
+        scorer = bench.start()
+        bench.wait_for(lambda: bench.committed_events() > 0)
+        broker.stop()
+        time.sleep(2)
+        broker.start()
+        more, more_keys = events(500, begin=total)
+        bench.produce(topic, more, more_keys)
+        bench.wait_for(lambda: scorer.poll() is not None or bench.committed_events() == total + 500, 90)
+        log = (tmp_path / "scorer.log").read_text()
+        assert "Traceback" not in log
+        if scorer.poll() is None:
+            scorer.terminate()
+            assert scorer.wait(20) == 0, log
+        else:
+            assert scorer.poll() == 3, log
+            assert log.splitlines()[-1].startswith("error: ")
+        assert scorer.returncode == 0, f"it may end, but it is meant to survive: {log[-2_000:]}"
+        score_here(bench)
+        assert_once(bench)
+    finally:
+        broker.clean(force=True)
