@@ -23,7 +23,7 @@ def live_screen(watch: Watch, produced: str, elapsed_s: float, lag: int | None, 
         *(f"[bold]{len(watch.seen):,}[/]", "decisions"),
         *(f"[bold]{watch.rate():,.0f}[/]", "events/s"),
         *(f"[bold]{'?' if lag is None else f'{lag:,}'}[/]", "lag"),
-        *(f"[bold]{p50_p99}[/]", "ms p50/p99, produce to commit"),
+        *(f"[bold]{p50_p99}[/]", "ms p50 / p99"),
     )
     numbers.add_row(
         *(f"[green]{outcomes['approve']:,}[/]", "approve"),

@@ -174,8 +174,9 @@ class Demo:
         done = subprocess.run([*_PROGRAM, *arguments], cwd=self._folder, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise self._failure(arguments[0], done.stderr or done.stdout)
+        here = f"{self._folder.resolve()}/"
         for line in done.stdout.splitlines():
-            self._console.print(f"  {line}", highlight=False, markup=False, style="dim")
+            self._console.print(f"  {line.replace(here, '')}", highlight=False, markup=False, style="dim")
 
     def _background(self, *arguments: str) -> subprocess.Popen[str]:
         self._console.print(f"[bold blue]$[/] [bold]fraudstream {' '.join(arguments)} &[/]", highlight=False)
