@@ -30,7 +30,9 @@ PIPELINE = "terminal-payments"
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "handbook_transactions.parquet"
 PROGRAM = [sys.executable, "-m", "fraudstream"]
 ALL_EVENTS = 1_754_155
-TRAINING_EVENTS = 250_000
+TRAINING_EVENTS = 300_000
+CROWD = ("--customers", "2000000", "--terminals", "100000")
+"""So many that live traffic at high rates looks like life to each of them, as it did in training."""
 LATENCY_S = 30
 SUSTAINED_RATE = 30_000
 
@@ -53,8 +55,8 @@ class Bench:
     def train(self) -> None:
         """The model: LightGBM on simulated history."""
         self.command(
-            *("simulate", PIPELINE, "--history", "60d", "--events", str(TRAINING_EVENTS), "--customers", "5000"),
-            *("--to", "train.parquet", "--truth", "truth.parquet"),
+            *("simulate", PIPELINE, "--history", "1m", "--events", str(TRAINING_EVENTS), *CROWD),
+            *("--to", "train.parquet", "--truth", "truth.parquet", "--incident-span", "30s"),
         )
         self.command("train", PIPELINE, "--data", "train.parquet", "--truth", "truth.parquet")
 
@@ -148,7 +150,7 @@ def live(bench: Bench, rate: int, seconds: int) -> dict[str, object]:
     generator = subprocess.Popen(
         [
             *(*PROGRAM, "simulate", PIPELINE, "--rate", str(rate), "--duration", f"{seconds}s"),
-            *("--customers", "200000", "--labels-topic", "none", "--json"),
+            *("--labels-topic", "none", "--json", *CROWD),
         ],
         cwd=bench.folder,
         stdout=subprocess.DEVNULL,
