@@ -38,7 +38,7 @@ def table(results: dict[str, Any]) -> str:
         ),
         (
             f"Restart on {restart['events_of_history']:,} events of history",
-            f"{restart['with_snapshot_s']:.1f} s with its snapshot, {restart['from_the_log_s']:.1f} s from the log alone",
+            f"{restart['with_snapshot_s']:.1f} s with snapshot, {restart['from_the_log_s']:.1f} s from the log alone",
         ),
         ("Peak memory of the scorer on the backlog", f"{drain['peak_memory_mb']:,.0f} MB"),
         *(
