@@ -18,6 +18,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from fraudstream import failpoints
 from fraudstream.errors import FencedError, TopicError
 from fraudstream.kafka.client import LOGGER, build, client_config, explain
 from fraudstream.kafka.doubt import STATISTICS_INTERVAL_MS, DoubtWatch
@@ -125,6 +126,7 @@ class TransactionalProducer:
                     continue
                 self._destroy()
                 raise explain(self._settings, error, f"Opening transactions as {self.transactional_id}") from None
+        failpoints.hit("init")
         self._producer.poll(0)
         trouble = watch.forget()
         if trouble:
@@ -152,6 +154,7 @@ class TransactionalProducer:
             raise self._doubt(failed.args[0]) from None
         self._begun_at = time.monotonic()
         self.in_transaction = True
+        failpoints.hit("after-begin")
 
     def send(
         self,
@@ -203,12 +206,15 @@ class TransactionalProducer:
         """
         started = time.monotonic()
         deadline = min(started + self._timeout_ms / 1_000, self._begun_at + self._timeout_ms / 1_000)
+        failpoints.hit("before-offsets")
         if offsets:
             self._insist(
                 lambda left_s: self._producer.send_offsets_to_transaction(list(offsets), group_metadata, left_s),
                 deadline,
             )
+        failpoints.hit("after-offsets")
         self._insist(lambda left_s: self._producer.commit_transaction(left_s), deadline)
+        failpoints.hit("after-commit")
         self.in_transaction = False
         self._ended_at = time.monotonic()
         took_s = self._ended_at - started

@@ -6,6 +6,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+from fraudstream import failpoints
 from fraudstream.engine.decisions import Decisions
 from fraudstream.kafka.alternating import AlternatingProducer
 from fraudstream.kafka.partition import TopicPartition
@@ -67,6 +68,7 @@ class Committer:
         self._producer.begin()
         for records in prepared.records:
             self._producer.send(records.topic, records.values, records.keys)
+            failpoints.hit("after-first-produce")
         self._producer.commit(prepared.offsets, group_metadata)
         return time.time_ns() // 1_000_000
 

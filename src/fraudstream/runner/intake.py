@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fraudstream import failpoints
 from fraudstream.engine.batch import Batch, gather
 from fraudstream.engine.column import Bools, Int64s
 from fraudstream.engine.decode import Decoded, Decoder
@@ -129,6 +130,7 @@ class Intake:
 
     def add(self, messages: Sequence[Any]) -> dict[Place, int]:
         """Decodes fetched records and puts them into their lanes; returns the next offset to fetch of each."""
+        failpoints.hit("after-poll")
         if self._labels_topic is None:
             return self._add(messages, self._decoder.decode)
         fetched: dict[Place, int] = {}

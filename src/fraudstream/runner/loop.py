@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from fraudstream import failpoints
 from fraudstream.engine.program import Program
 from fraudstream.errors import FencedError, FraudstreamError, UsageError
 from fraudstream.kafka.alternating import AlternatingProducer
@@ -136,6 +137,7 @@ class StreamLoop:
                         break
                 except (TransactionAborted, TransactionInDoubt) as reason:
                     self._rewind(reason)
+            failpoints.hit("drain")
             try:
                 self._note(self._committer.settle())
                 self._save(wait=True)
@@ -223,6 +225,7 @@ class StreamLoop:
 
     def _revoked(self, partitions: list[TopicPartition], lost: bool) -> None:
         """Partitions go away: what is in flight ends first."""
+        failpoints.hit("revoke")
         try:
             self._note(self._committer.settle())
             if not lost and not self._closing:
@@ -291,6 +294,7 @@ class StreamLoop:
         portion = self._intake.take(MAX_ROWS, self._intake.frontier(behind), replay.stop_at)
         if portion is not None:
             self._program.learn(self._state, portion.batch, portion.labels)
+            failpoints.hit("replay")
             self._positions |= portion.next_offsets
             self._meter.totals.replayed += portion.n_records
             return

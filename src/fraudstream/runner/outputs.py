@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fraudstream import failpoints
 from fraudstream.define.pipeline import Selection
 from fraudstream.engine.column import Int64s
 from fraudstream.engine.deadletter import LARGEST_VALUE, dead_letter
@@ -33,6 +34,7 @@ class Outputs:
 
     def of(self, decisions: Decisions, rejected: list[Rejected]) -> list[Records]:
         """The records of a portion, topic by topic."""
+        failpoints.hit("after-state")
         records = []
         for route in self._pipeline.routes:
             rows = _rows(route.carries, decisions)

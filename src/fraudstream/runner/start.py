@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from fraudstream import failpoints
 from fraudstream.engine.decode import Decoder
 from fraudstream.engine.program import Program
 from fraudstream.errors import TopicError
@@ -71,7 +72,9 @@ def start(
         BrokerUnreachable, TopicError: The cluster is away, or lacks a topic.
         StateError: The kept state is of another definition.
         ModelError: The model does not fit.
+        SettingError: A failpoint is set outside test mode.
     """
+    failpoints.arm()
     program = Program(plan, load_scorer(plan, settings))
     check_reachable(settings)
     topics = require_topics(plan, settings)

@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from fraudstream import failpoints
 from fraudstream.errors import StateError
 from fraudstream.plan.plan import Plan
 from fraudstream.state.kernels import log_rows as kernel
@@ -80,6 +81,7 @@ def restore(plan: Plan, header: Header, arrays: Arrays) -> State:
     """The state a snapshot was taken of."""
     state = State(plan)
     state.sequence = header.sequence
+    failpoints.hit("restore")
     for index, keyed in enumerate(state.logs):
         keys = keyed.keys
         keys.low, keys.high, keys.slot = (arrays[f"{index}.{part}"] for part in ("low", "high", "slot"))
@@ -124,10 +126,12 @@ def write_snapshot(folder: Path, header: Header, arrays: Arrays) -> Path:
             for at in range(0, len(raw), _CHUNK_BYTES):
                 digest.update(raw[at : at + _CHUNK_BYTES])
                 file.write(raw[at : at + _CHUNK_BYTES])
+            failpoints.hit("mid-snapshot")
         file.write(digest.digest())
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, target)
+    failpoints.hit("before-folder-sync")
     _flush_folder(folder)
     # The last ones written, not those with the highest sequence: snapshots of a topic that was made anew since then
     # may have higher ones, and would push out every new snapshot.

@@ -1,0 +1,122 @@
+"""The faults: each takes a field with no scorer running and leaves it so, having counted what it saw happen."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+
+from field import Field
+from scorers import KILLED
+
+from fraudstream.failpoints import POINTS
+
+AT_THE_END = ("drain", "revoke", "mid-snapshot", "before-folder-sync")
+"""Points that a scorer passes when it is asked to end."""
+IN_A_LIFE = tuple(point for point in POINTS if point not in AT_THE_END)
+MOST_S = 30.0
+
+
+def at_failpoint(field: Field, point: str, number: int = 1, delay_ms: int = 0) -> bool:
+    """Death at a failpoint; False where the scorer never came by, and was killed at another moment."""
+    scorer = field.scorers.start(f"{point}:{number}:{delay_ms}")
+    field.saw("restarts")
+    if point in AT_THE_END:
+        field.progress(20)
+        scorer.send(signal.SIGTERM)
+    code = scorer.wait(5 if point in ("restore", "replay") else MOST_S)
+    if code == KILLED:
+        field.died(point)
+        return True
+    if code is None:
+        scorer.send(signal.SIGKILL)
+        scorer.wait(10)
+        field.died("elsewhere")
+    else:
+        field.saw(f"ended_with_{code}")
+    return False
+
+
+def at_any_moment(field: Field, dice: random.Random) -> None:
+    """Death at a random moment, be it before, in or long after the start."""
+    scorer = field.scorers.start()
+    field.saw("restarts")
+    if dice.random() < 0.5:
+        field.progress()
+    time.sleep(dice.expovariate(3))
+    scorer.send(signal.SIGKILL)
+    if scorer.wait(10) == KILLED:
+        field.died("any_moment")
+    else:
+        field.saw(f"ended_with_{scorer.code}")
+
+
+def end_in_order(field: Field) -> None:
+    """SIGTERM after some progress: a snapshot is left, for what comes."""
+    scorer = field.scorers.start()
+    field.saw("restarts")
+    field.progress(20)
+    scorer.send(signal.SIGTERM)
+    code = scorer.wait(MOST_S)
+    field.saw("drained" if code == 0 else f"ended_with_{code}")
+    if code is None:
+        scorer.send(signal.SIGKILL)
+        scorer.wait(10)
+
+
+def zombie(field: Field, seconds: float) -> None:
+    """A scorer is stopped, another takes its place, and the first wakes up."""
+    first = field.scorers.start()
+    field.progress(20)
+    first.send(signal.SIGSTOP)
+    second = field.scorers.start()
+    field.saw("restarts")
+    stopped_at = time.monotonic()
+    field.progress(20)
+    time.sleep(max(0.0, seconds - (time.monotonic() - stopped_at)))
+    first.send(signal.SIGCONT)
+    field.progress(20)
+    code = first.wait(MOST_S)
+    field.saw("fenced" if code == 4 else f"zombie_ended_with_{code}")
+    for scorer in (first, second):
+        scorer.send(signal.SIGKILL)
+        scorer.wait(10)
+    field.died("zombie")
+
+
+def sleeper(field: Field, seconds: float) -> None:
+    """A scorer is stopped past its session and its transaction's time, alone, and goes on."""
+    scorer = field.scorers.start()
+    field.saw("restarts")
+    field.progress(20)
+    scorer.send(signal.SIGSTOP)
+    time.sleep(seconds)
+    scorer.send(signal.SIGCONT)
+    field.saw("slept_and_went_on" if field.progress(20, 60) else "slept_and_did_not_go_on")
+    scorer.send(signal.SIGKILL)
+    scorer.wait(10)
+    field.died("sleeper")
+
+
+def broker_killed(field: Field) -> None:
+    """The broker dies under load and comes back; the scorer lives through it."""
+    scorer = field.scorers.start()
+    field.saw("restarts")
+    field.progress(20)
+    field.kill_broker()
+    field.saw("lived_through_broker_kill" if field.progress(20, 90) else "did_not_recover_from_broker_kill")
+    scorer.send(signal.SIGKILL)
+    scorer.wait(10)
+    field.died("after_broker_kill")
+
+
+def broker_paused(field: Field, seconds: float) -> None:
+    """The broker answers nothing for a while."""
+    scorer = field.scorers.start()
+    field.saw("restarts")
+    field.progress(20)
+    field.pause_broker(seconds)
+    field.saw("lived_through_broker_pause" if field.progress(20, 90) else "did_not_recover_from_broker_pause")
+    scorer.send(signal.SIGKILL)
+    scorer.wait(10)
+    field.died("after_broker_pause")
