@@ -19,12 +19,14 @@ MOST_S = 30.0
 
 def at_failpoint(field: Field, point: str, number: int = 1, delay_ms: int = 0) -> bool:
     """Death at a failpoint; False where the scorer never came by, and was killed at another moment."""
+    if point == "replay":
+        after_progress(field)  # commits that no snapshot holds
     scorer = field.scorers.start(f"{point}:{number}:{delay_ms}")
     field.saw("restarts")
     if point in AT_THE_END:
         field.progress(20)
         scorer.send(signal.SIGTERM)
-    code = scorer.wait(5 if point in ("restore", "replay") else MOST_S)
+    code = scorer.wait(5 if point == "restore" else MOST_S)
     if code == KILLED:
         field.died(point)
         return True
@@ -35,6 +37,16 @@ def at_failpoint(field: Field, point: str, number: int = 1, delay_ms: int = 0) -
     else:
         field.saw(f"ended_with_{code}")
     return False
+
+
+def after_progress(field: Field) -> None:
+    """Death in the middle of ordinary work."""
+    scorer = field.scorers.start()
+    field.saw("restarts")
+    field.progress(20)
+    scorer.send(signal.SIGKILL)
+    scorer.wait(10)
+    field.died("after_progress")
 
 
 def at_any_moment(field: Field, dice: random.Random) -> None:
