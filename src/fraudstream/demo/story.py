@@ -18,6 +18,7 @@ from fraudstream.demo.proof import Proof, Quality, judge, prove
 from fraudstream.demo.screen import live_screen
 from fraudstream.demo.watch import Watch
 from fraudstream.errors import ToolError
+from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.producer import BulkProducer
 from fraudstream.settings import load_settings
 
@@ -29,6 +30,7 @@ HISTORY = "3m"
 """As many events a second as live traffic has: the model learns the tempo it will meet."""
 RATE_PER_S = 1_000
 LIVE_S = 45
+PATIENCE_S = 120
 POISON = (
     b'{"transaction_id": "cut off", "amo',
     b"",
@@ -99,11 +101,12 @@ class Demo:
     def _score(self, scorer: subprocess.Popen[str], traffic: tuple[str, ...]) -> tuple[float, float, int, Watch]:
         """Catches up with history, then follows live traffic; returns both rates and when live traffic began."""
         settings = load_settings(folder=self._folder)
+        history = sum(KafkaAdmin(settings).end_offsets(["transactions"]).values())
         watch = Watch(settings, "fraud-scores", "fraud-alerts")
         with Live(console=self._console, refresh_per_second=8, transient=False) as screen:
             first_at: float | None = None
             began = time.monotonic()
-            while len(watch.seen) < HISTORY_EVENTS:
+            while len(watch.seen) < history:
                 if watch.seen and first_at is None:
                     first_at = time.monotonic()
                 self._show(screen, watch, scorer, "catching up with history", began)
@@ -138,6 +141,8 @@ class Demo:
     def _show(self, screen: Live, watch: Watch, scorer: subprocess.Popen[str], doing: str, began: float) -> None:
         if scorer.poll() is not None:
             raise self._failure("run", self._log("run").read_text(encoding="utf-8"))
+        if time.monotonic() - began > PATIENCE_S + self._live_s:
+            raise ToolError(f"The demo waited for {PATIENCE_S} s in vain while {doing}.", f"See {self._folder}.")
         now = self._last_statistics(scorer)
         p50, p99 = now.get("latency_ms_p50"), now.get("latency_ms_p99")
         latency = "–" if p50 is None else f"{p50:.0f} / {p99:.0f}"
