@@ -4,15 +4,21 @@ librdkafka retries EndTxn silently after a disconnect or a request timeout. The 
 then end the *next* transaction of the same producer epoch. A new producer gets a new epoch, which fences what is late:
 so after any trouble seen during a transaction the producer is rebuilt, even where its commit was answered with success.
 
-Three witnesses, because none sees everything: the error callback (at once, but librdkafka leaves out an error equal to
-the last one for 30 s), the counters of timeouts and disconnects (once a second), and the clock (a request that timed
-out without any report takes `socket.timeout.ms`, longer than `slow_commit_ms`).
+Four witnesses, because none sees everything: the client's log (at once: a lost connection to the coordinator is told
+nowhere else before its EndTxn has been retried), the error callback (at once; both leave out an error equal to the last
+one for 30 s), the counters of timeouts and disconnects (once a second), and the clock (a request that timed out without
+any report takes `socket.timeout.ms`, longer than `slow_commit_ms`). tests/chaos/test_late_end.py shows what happens
+without them.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from fraudstream.kafka.client import LOGGER
+
+_TROUBLES = {"FAIL", "REQTMOUT"}
+"""What librdkafka's log lines on lost connections and timed-out requests are marked with."""
 STATISTICS_INTERVAL_MS = 1_000
 
 
@@ -33,6 +39,12 @@ class DoubtWatch:
         self.reason: str | None = None
         self._decoder = msgspec.json.Decoder(_Statistics)
         self._troubles_before: int | None = None
+
+    def log(self, level: int, form: str, *arguments: object) -> None:
+        """Stands in as the client's logger: takes note of trouble and passes everything on."""
+        if arguments and arguments[0] in _TROUBLES:
+            self.reason = self.reason or str(arguments[-1])
+        LOGGER.log(level, form, *arguments)
 
     def on_error(self, error: object) -> None:
         """The client's error callback: disconnects, timeouts, brokers down."""

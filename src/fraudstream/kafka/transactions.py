@@ -113,6 +113,7 @@ class TransactionalProducer:
             "socket.timeout.ms": self._timeout_ms,
             "error_cb": watch.on_error,
             "stats_cb": watch.on_statistics,
+            "logger": watch,
         }
         self._producer = build(Producer, self._settings, config)
         deadline = time.monotonic() + timeout_s
@@ -206,14 +207,16 @@ class TransactionalProducer:
         """
         started = time.monotonic()
         deadline = min(started + self._timeout_ms / 1_000, self._begun_at + self._timeout_ms / 1_000)
+        producer = self._producer  # a call that never returns must not find the next producer when it does
         failpoints.hit("before-offsets")
         if offsets:
             self._insist(
-                lambda left_s: self._producer.send_offsets_to_transaction(list(offsets), group_metadata, left_s),
+                producer,
+                lambda left_s: producer.send_offsets_to_transaction(list(offsets), group_metadata, left_s),
                 deadline,
             )
         failpoints.hit("after-offsets")
-        self._insist(lambda left_s: self._producer.commit_transaction(left_s), deadline)
+        self._insist(producer, lambda left_s: producer.commit_transaction(left_s), deadline)
         failpoints.hit("after-commit")
         self.in_transaction = False
         self._ended_at = time.monotonic()
@@ -263,14 +266,18 @@ class TransactionalProducer:
                 LOGGER.warning("aborting on close: %s", reason)
             self._destroy()
 
-    def _insist(self, call: Any, deadline: float) -> None:
+    def _insist(self, producer: Any, call: Any, deadline: float) -> None:
         """The same call again while Kafka says that it may succeed and time is left."""
         while True:
+            error = None
             try:
                 call(max(0.1, deadline - time.monotonic()))
-                return
             except KafkaException as failed:
                 error = failed.args[0]
+            if producer is not self._producer:
+                raise TransactionInDoubt("the producer was rebuilt while its commit was on the way")
+            if error is None:
+                return
             if error.txn_requires_abort():
                 LOGGER.warning("transaction of %s must be aborted: %s", self.transactional_id, error.str())
                 self.abort()

@@ -1,0 +1,184 @@
+"""A TCP proxy that understands as much of Kafka's protocol as faults need: frames, and the API key of a request.
+
+Every request is four bytes of length, then API key, version and correlation id; a response is its length and the
+correlation id of its request. Addresses of the broker in metadata and coordinator responses are replaced by the
+proxy's, which are as long, so that all of a client's traffic passes here.
+
+    proxy = Proxy("127.0.0.1:9092")
+    proxy.rule = lambda api: Act.HOLD if api == END_TXN else Act.PASS
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+
+PRODUCE, METADATA, FIND_COORDINATOR, HEARTBEAT = 0, 3, 10, 12
+ADD_PARTITIONS, ADD_OFFSETS, END_TXN, TXN_OFFSET_COMMIT = 24, 25, 26, 28
+
+
+class Act(enum.Enum):
+    """What becomes of one request."""
+
+    PASS = "passes"
+    HOLD = "is kept, and its client's connection is cut; `release` sends it on, late"
+    WITHHOLD = "reaches the broker; its reply is dropped, and the client's connection is cut"
+    SILENCE = "reaches the broker; its reply is dropped, and the client waits"
+    DROP = "does not reach the broker; the client's connection is cut"
+    DELAY = "reaches the broker; its reply comes `delay_s` later"
+
+
+class Proxy:
+    """Listens on a port of its own until closed.
+
+    Args:
+        target: The broker's address; its host must be written as the broker advertises it.
+
+    Attributes:
+        address: What clients connect to.
+        rule: What to do with a request, by its API key; asked once for each.
+        seen: How often each act was done, by API key and act.
+        held: The requests that are kept.
+        delay_s: Of delayed replies.
+    """
+
+    def __init__(self, target: str) -> None:
+        host, _, port = target.rpartition(":")
+        self._host, self._port = host, int(port)
+        self._listener = socket.create_server((host, 0))
+        self._own_port = self._listener.getsockname()[1]
+        self.address = f"{host}:{self._own_port}"
+        self.rule: Callable[[int], Act] = lambda _: Act.PASS
+        self.seen: dict[tuple[int, Act], int] = {}
+        self.held: list[tuple[socket.socket, bytes]] = []
+        self.delay_s = 1.0
+        self._sockets: list[socket.socket] = []
+        self._lock = threading.Lock()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Cuts everything."""
+        for each in [self._listener, *self._sockets]:
+            _cut(each)
+
+    def release(self) -> int:
+        """Sends what was held on to the broker, on the connections it came for; returns how much it was."""
+        with self._lock:
+            held, self.held = self.held, []
+        for upstream, frame in held:
+            upstream.sendall(frame)
+        return len(held)
+
+    def saw(self, api: int, act: Act) -> int:
+        """How often an act was done to a kind of request."""
+        return self.seen.get((api, act), 0)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+                upstream = socket.create_connection((self._host, self._port), 10)
+            except OSError:
+                if self._listener.fileno() < 0:
+                    return
+                _cut(client)
+                continue
+            for each in (client, upstream):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._sockets.append(each)
+            Connection(self, client, upstream).start()
+
+    def act_on(self, api: int) -> Act:
+        """Asks the rule, and counts."""
+        with self._lock:
+            act = self.rule(api)
+            self.seen[api, act] = self.seen.get((api, act), 0) + 1
+        return act
+
+    def rewritten(self, api: int, frame: bytes) -> bytes:
+        """A response with the proxy's port where the broker's was."""
+        if api not in (METADATA, FIND_COORDINATOR):
+            return frame
+        host = self._host.encode()
+        return frame.replace(host + struct.pack(">i", self._port), host + struct.pack(">i", self._own_port))
+
+
+class Connection:
+    """One client's connection and the one to the broker behind it."""
+
+    def __init__(self, proxy: Proxy, client: socket.socket, upstream: socket.socket) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._upstream = upstream
+        self._asked: dict[int, tuple[int, Act]] = {}
+        self._keep_upstream = False
+
+    def start(self) -> None:
+        """Passes both ways on threads of their own."""
+        for way in (self._requests, self._responses):
+            threading.Thread(target=self._until_cut, args=(way,), daemon=True).start()
+
+    def _until_cut(self, way: Callable[[], None]) -> None:
+        try:
+            way()
+        except OSError:
+            pass
+        finally:
+            _cut(self._client)
+            if not self._keep_upstream:
+                _cut(self._upstream)
+
+    def _requests(self) -> None:
+        while (frame := _frame(self._client)) is not None:
+            api, _, correlation = struct.unpack_from(">hhi", frame, 4)
+            act = self._proxy.act_on(api)
+            self._asked[correlation] = api, act
+            if act is Act.DROP:
+                return
+            if act is Act.HOLD:
+                self._keep_upstream = True
+                self._proxy.held.append((self._upstream, frame))
+                return
+            self._upstream.sendall(frame)
+
+    def _responses(self) -> None:
+        while (frame := _frame(self._upstream)) is not None:
+            (correlation,) = struct.unpack_from(">i", frame, 4)
+            api, act = self._asked.pop(correlation)
+            if act is Act.WITHHOLD:
+                return
+            if act is Act.SILENCE:
+                continue
+            if act is Act.DELAY:
+                time.sleep(self._proxy.delay_s)
+            self._client.sendall(self._proxy.rewritten(api, frame))
+
+
+def _frame(source: socket.socket) -> bytes | None:
+    """The next frame with its length before it; None at the end."""
+    head = _exactly(source, 4)
+    if head is None:
+        return None
+    body = _exactly(source, struct.unpack(">i", head)[0])
+    return None if body is None else head + body
+
+
+def _exactly(source: socket.socket, count: int) -> bytes | None:
+    parts = bytearray()
+    while len(parts) < count:
+        got = source.recv(min(65_536, count - len(parts)))
+        if not got:
+            return None
+        parts += got
+    return bytes(parts)
+
+
+def _cut(each: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        each.shutdown(socket.SHUT_RDWR)
+    each.close()
