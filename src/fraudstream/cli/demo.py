@@ -22,6 +22,7 @@ def command(
     console = Console(record=picture is not None, width=110 if picture else None)
     folder = Path(".fraudstream") / "demo"
     figures = Demo(folder, console, seconds).run()
+    console.print()
     console.print(summary(figures))
     console.print(
         f"Everything it made is in {folder}. Next: `fraudstream explain card-payments`, and your own pipeline.",
