@@ -7,7 +7,8 @@ import signal
 import time
 
 from field import Field
-from scorers import KILLED
+from proxy import END_TXN, Act, once
+from scorers import KILLED, wait_until
 
 from fraudstream.failpoints import POINTS
 
@@ -132,3 +133,41 @@ def broker_paused(field: Field, seconds: float) -> None:
     scorer.send(signal.SIGKILL)
     scorer.wait(10)
     field.died("after_broker_pause")
+
+
+def at_reply(field: Field, api: int, act: Act, times: int = 1) -> bool:
+    """Something happens to requests of a kind while a scorer works; whether it went on by itself."""
+    assert field.proxy is not None
+    scorer = field.scorers.start()
+    field.saw("restarts")
+    field.progress(20)
+    before = field.proxy.saw(api, act)
+    field.proxy.rule = once(api, act, times)
+    happened = wait_until(lambda: field.proxy.saw(api, act) >= before + times, MOST_S)
+    field.proxy.rule = lambda _: Act.PASS
+    if happened:
+        field.saw(f"{act.name}_{api}")
+    if act is Act.HOLD:
+        field.progress(5)
+        field.proxy.release()
+    went_on = field.progress(20, 40)
+    scorer.send(signal.SIGKILL)
+    scorer.wait(10)
+    field.died("after_reply")
+    return happened and went_on and scorer.code == KILLED
+
+
+def killed_before_the_answer(field: Field) -> bool:
+    """EndTxn reaches the broker, its answer does not come back, and the scorer dies: committed, and nobody knows."""
+    assert field.proxy is not None
+    scorer = field.scorers.start()
+    field.saw("restarts")
+    field.progress(20)
+    before = field.proxy.saw(END_TXN, Act.WITHHOLD)
+    field.proxy.rule = once(END_TXN, Act.WITHHOLD)
+    happened = wait_until(lambda: field.proxy.saw(END_TXN, Act.WITHHOLD) > before, MOST_S, 0.001)
+    scorer.send(signal.SIGKILL)
+    scorer.wait(10)
+    field.proxy.rule = lambda _: Act.PASS
+    field.died("before_the_answer")
+    return happened

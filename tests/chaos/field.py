@@ -14,6 +14,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException, TopicPartition
 from invariants import Facts
+from proxy import Proxy
 from reading import consumer_of, ends
 from scorers import Scorers, wait_until
 from traffic import Traffic
@@ -35,9 +36,19 @@ class Field:
         rate: Records a second.
         bootstrap: A broker that is there already; None starts one, which faults may be aimed at.
         name: A name no other run on that broker uses.
+        proxied: Whether scorers (and nothing else) reach the broker through `proxy`.
     """
 
-    def __init__(self, folder: Path, seed: int, rate: int, bootstrap: str | None = None, name: str = "chaos") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        rate: int,
+        bootstrap: str | None = None,
+        name: str = "chaos",
+        *,
+        proxied: bool = False,
+    ) -> None:
         self.folder = folder
         self.broker: LocalBroker | None = None
         if bootstrap is None:
@@ -51,7 +62,8 @@ class Field:
             self.bench.pipeline.dead_letters.name, seen=str(folder / "seen.jsonl"),
         )  # fmt: skip
         self.traffic = Traffic(bootstrap, self.facts.input, seed, rate)
-        self.scorers = Scorers(self.bench.file, bootstrap)
+        self.proxy = Proxy(bootstrap) if proxied else None
+        self.scorers = Scorers(self.bench.file, self.proxy.address if self.proxy else bootstrap)
         self.observed = {"kills": 0, "restarts": 0}
         self.outages_s: list[float] = []
         self._down_since: float | None = None
@@ -67,6 +79,8 @@ class Field:
         self._watcher.kill()
         self._offsets.close()
         self.scorers.close()
+        if self.proxy is not None:
+            self.proxy.close()
         if self.broker is not None:
             self.broker.clean(force=True)
 

@@ -159,6 +159,19 @@ class Connection:
             self._client.sendall(self._proxy.rewritten(api, frame))
 
 
+def once(api: int, act: Act, times: int = 1) -> Callable[[int], Act]:
+    """A rule: the first requests of a kind are acted upon, all others pass."""
+    left = [times]
+
+    def rule(asked: int) -> Act:
+        if asked == api and left[0]:
+            left[0] -= 1
+            return act
+        return Act.PASS
+
+    return rule
+
+
 def _frame(source: socket.socket) -> bytes | None:
     """The next frame with its length before it; None at the end."""
     head = _exactly(source, 4)

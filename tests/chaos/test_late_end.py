@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaException
-from proxy import END_TXN, Act, Proxy
+from proxy import END_TXN, Act, Proxy, once
 from reading import read_all
 
 from fraudstream.kafka.doubt import DoubtWatch
@@ -29,19 +29,6 @@ def proxy(broker: str) -> Iterator[Proxy]:
 
 def through(proxy: Proxy, folder: Path) -> Settings:
     return load_settings({"bootstrap_servers": proxy.address}, environ={}, folder=folder)
-
-
-def once(api: int, act: Act) -> Callable[[int], Act]:
-    """The first request of a kind is acted upon, all others pass."""
-    left = [1]
-
-    def rule(asked: int) -> Act:
-        if asked == api and left[0]:
-            left[0] -= 1
-            return act
-        return Act.PASS
-
-    return rule
 
 
 def late_end(producer: TransactionalProducer, proxy: Proxy, topic: str) -> None:
