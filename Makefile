@@ -16,7 +16,7 @@ KERNELS := $(wildcard src/fraudstream/engine/kernels/*.py src/fraudstream/state/
 PYTHONS := python3.11 python3.12 python3.13 python3
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help setup lint check test demo bench real-data lock clean
+.PHONY: help setup lint check test demo bench chaos real-data lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ demo: setup ## Run the whole thing for about a minute: Kafka, training, traffic,
 
 bench: setup ## Measure, and write bench/results.json.
 	$(RUN)/python -m bench.run
+
+chaos: setup ## Kill the scorer 350 times under traffic, with other faults between; write bench/chaos.json.
+	$(RUN)/python tests/chaos/orchestrate.py --kills 350 --out bench/chaos.json
 
 real-data: setup ## The test on all third-party transactions (../shared/data), with the scorer killed on the way.
 	FRAUDSTREAM_TEST_EVENTS=1754155 $(RUN)/pytest -s tests/runner/test_real_data.py

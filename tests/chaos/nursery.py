@@ -9,6 +9,7 @@ process of its own with its own client library, started before any thread exists
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import select
@@ -45,7 +46,9 @@ def be_scorer(order: dict[str, Any]) -> None:
 
 def load(pipeline: str) -> None:
     """Imports and compiles what a scorer needs, and starts no thread."""
-    import fraudstream.cli.run  # noqa: F401 - to have it loaded
+    importlib.import_module("fraudstream.cli.run")
+    importlib.import_module("fraudstream.runner.start")
+    importlib.import_module("fraudstream.cli.main")
     from fraudstream.engine.decode import Decoder
     from fraudstream.engine.program import Program
     from fraudstream.pipelines import find_plan
