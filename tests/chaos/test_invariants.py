@@ -1,0 +1,126 @@
+"""Each invariant on a small made-up log: silent where it holds, and not where one thing is wrong."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import invariants
+import pytest
+from invariants import Facts, Found
+from reading import Record
+
+FACTS = Facts("", "group", "in", "scores", "alerts", "dead", planted=(("empty", None), ("not_json", hashlib.sha256(b"?").hexdigest())))  # fmt: skip  # noqa: E501
+
+
+def world() -> Found:
+    """Four events of one card, the last flagged, and two dead letters."""
+    inputs, scores, alerts, dead = [], [], [], []
+    for offset in range(6):
+        place = {"topic": "in", "partition": 0, "offset": offset}
+        if offset in (1, 4):
+            value = None if offset == 1 else b"?"
+            letter = {
+                "class": "empty" if value is None else "not_json",
+                "input": place,
+                "value_base64": None if value is None else base64.b64encode(value).decode(),
+                "value_sha256": None if value is None else hashlib.sha256(value).hexdigest(),
+            }
+            inputs.append(Record("in", 0, offset, b"c", value))
+            dead.append(Record("dead", 0, len(dead), b"c", json.dumps(letter).encode()))
+            continue
+        number = len(scores)
+        event = {"id": f"e{offset}", "at": offset * 1_000, "card": "c", "amount": 1.5}
+        decision = {
+            "input": place,
+            "sequence": number,
+            "outcome": "block" if offset == 5 else "approve",
+            "score": 0.5,
+            "features": {"card_count": number + 1, "card_sum": 1.5 * (number + 1)},
+            "flags": [],
+        }
+        inputs.append(Record("in", 0, offset, b"c", json.dumps(event).encode()))
+        scores.append(Record("scores", 0, number, b"c", json.dumps({"event": event, "decision": decision}).encode()))
+        if decision["outcome"] == "block":
+            alerts.append(Record("alerts", 0, 0, b"c", json.dumps(decision).encode()))
+    return Found.of({0: 6}, inputs, scores, alerts, dead)
+
+
+CHECKS: dict[str, Callable[[Found], list[str]]] = {
+    "I1": invariants.i1_exactly_once,
+    "I2": lambda found: invariants.i2_order(found, FACTS),
+    "I3": lambda found: invariants.i3_state(found, FACTS),
+    "I5": invariants.i5_atomic,
+    "I9": lambda found: invariants.i9_dead_letters(found, FACTS),
+}
+
+
+def swap(found: Found) -> None:
+    one, two = found.decisions[0][1]["decision"], found.decisions[1][1]["decision"]
+    one["input"], two["input"] = two["input"], one["input"]
+
+
+def lie_elsewhere(found: Found) -> None:
+    record, first = found.decisions[0]
+    found.decisions[0] = record._replace(offset=9), first
+
+
+def decision(found: Found, number: int) -> Any:
+    return found.decisions[number][1]["decision"]
+
+
+WRONG: list[tuple[str, Callable[[Found], object]]] = [
+    ("I1", lambda found: found.decisions.pop(1)),
+    ("I1", lambda found: found.decisions.append(found.decisions[0])),
+    ("I1", lambda found: found.letters.pop()),
+    ("I1", lambda found: found.committed.update({0: 4})),
+    ("I1", lambda found: decision(found, 2).update(sequence=7)),
+    ("I2", swap),
+    ("I2", lie_elsewhere),
+    ("I3", lambda found: decision(found, 3)["features"].update(card_count=5)),
+    ("I3", lambda found: decision(found, 3)["features"].update(card_sum=5.99)),
+    ("I3", lambda found: decision(found, 1)["flags"].append("late")),
+    ("I5", lambda found: found.alerts.clear()),
+    ("I5", lambda found: found.alerts.append(found.alerts[0])),
+    ("I5", lambda found: decision(found, 0).update(outcome="review")),
+    ("I5", lambda found: found.alerts[0].update(score=0.1)),
+    ("I9", lambda found: found.letters[0].update({"class": "not_json"})),
+    ("I9", lambda found: found.letters[1].update(value_base64="")),
+    ("I9", lambda found: found.letters[1].update(value_sha256="0")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_it_is_silent_where_it_holds(name: str) -> None:
+    assert CHECKS[name](world()) == []
+
+
+@pytest.mark.parametrize(("name", "spoil"), WRONG)
+def test_it_speaks_where_one_thing_is_wrong(name: str, spoil: Callable[[Found], object]) -> None:
+    found = world()
+    spoil(found)
+    assert [each[:2] for each in CHECKS[name](found)] != []
+
+
+def test_a_record_that_one_reader_did_not_see_is_told() -> None:
+    fresh = [Record("scores", 0, offset, b"c", b"%d" % offset) for offset in range(3)]
+    seen = [record.fingerprint for record in fresh]
+    assert invariants.i4_no_aborted_reads(seen, fresh) == []
+    assert "was not seen" in invariants.i4_no_aborted_reads(seen[1:], fresh)[0]
+    assert "is not there" in invariants.i4_no_aborted_reads(seen, fresh[1:])[0]
+    assert len(invariants.i4_no_aborted_reads([*seen, seen[0]], fresh)) == 1
+
+
+def test_lag_and_a_hanging_transaction_are_told() -> None:
+    place = ("scores", 0)
+    assert invariants.i6_live({0: 6}, {0: 6}, {place: 9}, {place: 9}) == []
+    assert len(invariants.i6_live({0: 5}, {0: 6}, {place: 9}, {place: 9})) == 1
+    assert len(invariants.i6_live({0: 6}, {0: 6}, {place: 8}, {place: 9})) == 1
+
+
+def test_faults_that_did_not_happen_are_told() -> None:
+    assert invariants.i13_not_vacuous({"kills": 2}, {"kills": 2}) == []
+    assert len(invariants.i13_not_vacuous({"kills": 2}, {"kills": 3, "fenced": 1})) == 2
