@@ -58,7 +58,7 @@ def run(seed: int, kills: int, rate: int, folder: Path, *, rare: bool = True, mi
     """Runs a plan, or as much of it as the minutes allow; returns what was seen and the verdict."""
     dice = random.Random(seed)
     steps = plan(dice, kills, rare=rare)
-    began = time.monotonic()
+    began, taken = time.monotonic(), 0
     with Field(folder, seed, rate) as field:
         for number, (name, fault) in enumerate(steps):
             if time.monotonic() - began > minutes * 60:
@@ -67,13 +67,15 @@ def run(seed: int, kills: int, rate: int, folder: Path, *, rare: bool = True, mi
                 done, at = field.observed["kills"], time.monotonic() - began
                 print(f"{at:6.0f} s  {done:4} kills  {field.traffic.sent:7} sent  next: {name}", flush=True)
             fault(field)
+            taken = number + 1
         faults_done = dict(field.observed)
         field.observed["fenced_said"] = field.scorers.said("error: Another process took")
         field.observed["redone"] = field.scorers.said("done again if it was not committed")
         verdict = field.finish({"kills": 1, "restarts": 1, "aborted_records": 1, "records": 1_000})
         outages = sorted(field.outages_s)
+    given = f"--kills {kills} --rate {rate} --seed {seed} --minutes {minutes:g}"
     return {
-        "command": f"python tests/chaos/orchestrate.py --kills {kills} --rate {rate} --seed {seed}",
+        "command": f"python tests/chaos/orchestrate.py {given}",
         "seed": seed,
         "about": {
             "python": platform.python_version(),
@@ -84,6 +86,7 @@ def run(seed: int, kills: int, rate: int, folder: Path, *, rare: bool = True, mi
         "seconds": round(time.monotonic() - began),
         "kills": faults_done["kills"],
         "kills_asked": kills,
+        "stopped_by": "the minutes" if len(steps) > taken else "the end of the plan",
         "faults_observed": verdict["observed"],
         "counts": verdict["counts"],
         "time_to_recover_s": {
