@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,17 @@ from .workbench import Workbench
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
+@contextmanager
+def where_it_hangs(process: subprocess.Popen[str]) -> Iterator[None]:
+    """If what is waited for does not come, the process ends and leaves the stack of every thread in its log."""
+    try:
+        yield
+    except AssertionError:
+        process.send_signal(signal.SIGABRT)
+        process.wait(10)
+        raise
+
+
 def test_a_broker_that_restarts_under_load_changes_nothing(tmp_path: Path, unique_id: str) -> None:
     """The scorer goes on by itself, or ends with a clear error; either way every event is decided once."""
     broker = LocalBroker(tmp_path / "kafka", heap_mb=256)
@@ -27,14 +42,15 @@ def test_a_broker_that_restarts_under_load_changes_nothing(tmp_path: Path, uniqu
         total = 60_000
         values, keys = events(total)
         bench.produce(topic, values, keys)
-        scorer = bench.start()
+        scorer = bench.start(env={"PYTHONFAULTHANDLER": "1"})
         bench.wait_for(lambda: bench.committed_events() > 0)
         broker.stop()
         time.sleep(2)
         broker.start()
         more, more_keys = events(500, begin=total)
         bench.produce(topic, more, more_keys)
-        bench.wait_for(lambda: scorer.poll() is not None or bench.committed_events() == total + 500, 90)
+        with where_it_hangs(scorer):
+            bench.wait_for(lambda: scorer.poll() is not None or bench.committed_events() == total + 500, 90)
         log = (tmp_path / "scorer.log").read_text()
         assert "Traceback" not in log
         if scorer.poll() is None:
@@ -43,7 +59,6 @@ def test_a_broker_that_restarts_under_load_changes_nothing(tmp_path: Path, uniqu
         else:
             assert scorer.poll() == 3, log
             assert log.splitlines()[-1].startswith("error: ")
-        assert scorer.returncode == 0, f"it may end, but it is meant to survive: {log[-2_000:]}"
         score_here(bench)
         assert_once(bench)
     finally:

@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from fraudstream.errors import FencedError
+from fraudstream.errors import BrokerUnreachable, FencedError
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.client import LOGGER, build, client_config, explain
 from fraudstream.settings import Settings
@@ -28,6 +28,9 @@ _PASSING = {
 _FENCED = {KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID}
 # A fatal error of the client has one code; which one it was is only in its text.
 _FENCED_TEXT = KafkaError(KafkaError.FENCED_INSTANCE_ID).str()
+STATIC_SESSION_MS = 20_000
+"""The session of a static member. Its successor need not wait for its end, and a broker that restarts takes less: a
+member that joins again after its session ended while the broker was away can be fenced by its own first attempt."""
 _FETCHING = {
     "isolation.level": "read_committed",
     "enable.auto.commit": False,
@@ -97,7 +100,7 @@ class InputConsumer:
         """
         config = client_config(self._settings) | _FETCHING | {"group.id": self._group_id, "error_cb": self._note}
         if self._instance_id is not None:
-            config["group.instance.id"] = self._instance_id
+            config |= {"group.instance.id": self._instance_id, "session.timeout.ms": STATIC_SESSION_MS}
         config |= dict(self._settings.kafka_properties)
         self._consumer = build(Consumer, self._settings, config)
         for topic in self._topics:
@@ -143,7 +146,7 @@ class InputConsumer:
         return list(self._consumer.assignment())
 
     def committed(
-        self, partitions: list[TopicPartition] | None = None, timeout_s: float = 10.0
+        self, partitions: list[TopicPartition] | None = None, timeout_s: float = 30.0
     ) -> list[TopicPartition]:
         """The group's committed next offsets with their metadata, once no transaction on them is open.
 
@@ -241,7 +244,11 @@ class InputConsumer:
             self._on_revoked(partitions, False)
 
     def _lost(self, _: Any, partitions: list[TopicPartition]) -> None:
-        taken = self._is_taken()
+        try:
+            taken = self._is_taken()
+        except BrokerUnreachable as away:
+            LOGGER.warning("consumer: %s", away)
+            taken = False
         if taken:
             # The client is about to join anew under the same instance id, which would fence the one that took over.
             with contextlib.suppress(KafkaException):  # it knows already, and does nothing more
@@ -269,7 +276,7 @@ class InputConsumer:
         """Whether another process is in the group under this static member's name."""
         if self._instance_id is None:
             return False
-        members = KafkaAdmin(self._settings).group_instances(self._group_id)
+        members = KafkaAdmin(self._settings, timeout_s=30.0).group_instances(self._group_id)
         return any(name == self._instance_id and member != self._member_id for member, name in members.items())
 
     def _fenced(self) -> FencedError:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from fraudstream import failpoints
 from fraudstream.engine.decisions import Decisions
 from fraudstream.kafka.alternating import AlternatingProducer
 from fraudstream.kafka.partition import TopicPartition
+from fraudstream.kafka.transactions import TransactionInDoubt
 from fraudstream.runner.intake import Portion
 from fraudstream.runner.outputs import Records
+
+LOST_S = 15.0
+"""A commit not answered by then never will be: its own limit is 10 s, which librdkafka may miss for ever (its issue
+5456: the offsets' coordinator went away)."""
 
 
 class Prepared(NamedTuple):
@@ -30,6 +37,9 @@ class Committed(NamedTuple):
     at_ms: int
 
 
+_Work = SimpleQueue[tuple["Future[int]", Prepared, Any] | None]
+
+
 class Committer:
     """Runs transactions one after another on a thread of its own; at most one is in flight.
 
@@ -38,7 +48,7 @@ class Committer:
 
     def __init__(self, producer: AlternatingProducer) -> None:
         self._producer = producer
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._work = self._start()
         self._future: Future[int] | None = None
         self.last: Prepared | None = None
         """The portion of the last transaction that was begun, until it is settled."""
@@ -52,14 +62,24 @@ class Committer:
         """Begins a portion's transaction; the one before must be settled."""
         assert self._future is None, "the transaction before is not settled"
         self.last = prepared
-        self._future = self._thread.submit(self._commit, prepared, group_metadata)
+        self._future = Future()
+        self._work.put((self._future, prepared, group_metadata))
 
     def settle(self) -> Committed | None:
         """Waits for the transaction in flight; None where there is none."""
         if self._future is None:
             return None
         future, self._future = self._future, None
-        at_ms = future.result()
+        try:
+            at_ms = future.result(LOST_S)
+        except TimeoutError:
+            if future.done():
+                raise
+            # The thread is left behind inside the client library; what it might still do there, the next producer's
+            # epoch fences.
+            self.close()
+            self._work = self._start()
+            raise TransactionInDoubt(f"the commit was not answered in {LOST_S:g} s") from None
         prepared, self.last = self.last, None
         assert prepared is not None
         return Committed(prepared, at_ms)
@@ -73,5 +93,19 @@ class Committer:
         return time.time_ns() // 1_000_000
 
     def close(self) -> None:
-        """Ends the thread."""
-        self._thread.shutdown()
+        """Ends the thread once it has nothing to do."""
+        self._work.put(None)
+
+    def _start(self) -> _Work:
+        """A new thread, one that does not keep the process alive, and the queue it serves."""
+        work: _Work = SimpleQueue()
+        threading.Thread(target=self._serve, args=(work,), name="commit", daemon=True).start()
+        return work
+
+    def _serve(self, work: _Work) -> None:
+        while (item := work.get()) is not None:
+            future, prepared, group_metadata = item
+            try:
+                future.set_result(self._commit(prepared, group_metadata))
+            except BaseException as error:  # it is the loop's, which gets it from `settle`
+                future.set_exception(error)

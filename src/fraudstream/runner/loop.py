@@ -21,7 +21,7 @@ from fraudstream.errors import FencedError, FraudstreamError, UsageError
 from fraudstream.kafka.alternating import AlternatingProducer
 from fraudstream.kafka.consumer import InputConsumer
 from fraudstream.kafka.partition import TopicPartition
-from fraudstream.kafka.transactions import TransactionAborted, TransactionExpired, TransactionInDoubt
+from fraudstream.kafka.transactions import TransactionAborted, TransactionInDoubt
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
 from fraudstream.runner.committer import Committed, Committer, Prepared
@@ -252,9 +252,8 @@ class StreamLoop:
         LOGGER.warning("the transaction is done again if it was not committed: %s", reason)
         self._meter.totals.aborted += 1
         doubtful, self._committer.last = self._committer.last, None
-        if isinstance(reason, TransactionExpired):
-            # We were stopped for long: if another has our place by now, a new producer of ours would fence *it*.
-            self._consumer.check_place()
+        # We may have been stopped for long: if another has our place by now, a new producer of ours would fence *it*.
+        self._consumer.check_place()
         self._producer.rebuild()
         self._doubtful = False
         partitions = self._consumer.committed()

@@ -15,7 +15,7 @@ from fraudstream.errors import TopicError
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.alternating import AlternatingProducer
 from fraudstream.kafka.client import check_reachable
-from fraudstream.kafka.consumer import InputConsumer
+from fraudstream.kafka.consumer import STATIC_SESSION_MS, InputConsumer
 from fraudstream.kafka.identity import log_identity
 from fraudstream.models.artifact import load_artifact
 from fraudstream.models.scorer import OnnxScorer
@@ -29,8 +29,8 @@ from fraudstream.schema.event import FieldType
 from fraudstream.settings import Settings
 
 LOGGER = logging.getLogger("fraudstream.runner")
-SESSION_OVER_S = 8.0
-"""A member that went away without a word has left its group after this (`session.timeout.ms`, and a little)."""
+SESSION_OVER_S = STATIC_SESSION_MS / 1_000 + 2
+"""A member that went away without a word has left its group after this."""
 
 
 class Options(NamedTuple):
@@ -135,7 +135,11 @@ def require_alone(plan: Plan, admin: KafkaAdmin, group: str, member: str) -> Non
         UsageError: There is one.
     """
     deadline = time.monotonic() + SESSION_OVER_S
-    while set(admin.group_instances(group).values()) - {member}:
+    told = False
+    while others := {name or "an ordinary member" for name in admin.group_instances(group).values()} - {member}:
+        if not told:
+            LOGGER.warning("%s is in the group %s; waiting whether it is gone", ", ".join(sorted(others)), group)
+            told = True
         if time.monotonic() > deadline:
             raise not_alone(plan)
         time.sleep(0.2)
