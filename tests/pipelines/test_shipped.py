@@ -143,7 +143,7 @@ def test_the_example_on_a_page_is_an_event_of_the_pipeline(name: str) -> None:
     assert found is not None
     assert json.loads(found[1]).keys() == {field.name for field in find_pipeline(name, environ={}).event.fields}
     for command in ("topics create", "simulate", "run"):
-        assert f"$ fraudstream {command} {name}\n" in text
+        assert f"$ fraudstream {command} {name}" in text
 
 
 def test_the_file_on_the_format_page_is_a_good_pipeline(tmp_path: Path) -> None:

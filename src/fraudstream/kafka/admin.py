@@ -130,7 +130,7 @@ class KafkaAdmin:
         reader = build(Consumer, self._settings, config)
         doing = f"Reading the offsets of group {group_id}"
         try:
-            answered = self._asked(doing, lambda: reader.committed(partitions, self._timeout_s))
+            answered = self._patiently(doing, lambda: reader.committed(partitions, self._timeout_s))
         finally:
             reader.close()
         return {(p.topic, p.partition): p for p in answered if p.offset >= 0}
@@ -141,19 +141,13 @@ class KafkaAdmin:
 
     def group_instances(self, group_id: str) -> dict[str, str | None]:
         """The members of a consumer group: the instance id of each (None for an ordinary member) by its member id."""
-        deadline = time.monotonic() + self._timeout_s
-        while True:
-            future = self._client.describe_consumer_groups([group_id], request_timeout=self._timeout_s)[group_id]
-            try:
-                return {member.member_id: member.group_instance_id for member in future.result().members}
-            except KafkaException as failed:
-                error = failed.args[0]
-            if error.code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return {}
-            # A new cluster, or one that has just started, is still looking for the group's coordinator.
-            if error.code() not in _COORDINATOR_NOT_READY or time.monotonic() > deadline:
-                raise explain(self._settings, error, f"Describing the group {group_id}")
-            time.sleep(0.2)
+
+        def members() -> Any:
+            futures = self._client.describe_consumer_groups([group_id], request_timeout=self._timeout_s)
+            return futures[group_id].result().members
+
+        found = self._patiently(f"Describing the group {group_id}", members, unless=KafkaError.GROUP_ID_NOT_FOUND)
+        return {member.member_id: member.group_instance_id for member in found or ()}
 
     def _offsets(self, names: Iterable[str], spec: Any) -> dict[tuple[str, int], int]:
         partitions = self.partitions_of(names)
@@ -164,6 +158,20 @@ class KafkaAdmin:
             (p.topic, p.partition): self._asked(f"Reading the offsets of {p.topic}", future.result).offset
             for p, future in futures.items()
         }
+
+    def _patiently(self, doing: str, question: Callable[[], Any], unless: int | None = None) -> Any:
+        """As `_asked`, again while the cluster, new or just started, still looks for the group's coordinator."""
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                return question()
+            except KafkaException as failed:
+                error = failed.args[0]
+            if error.code() == unless:
+                return None
+            if error.code() not in _COORDINATOR_NOT_READY or time.monotonic() > deadline:
+                raise explain(self._settings, error, doing)
+            time.sleep(0.2)
 
     def _asked(self, doing: str, question: Callable[[], Any], unless: int | None = None) -> Any:
         """The answer, or the user's error for Kafka's; None where the error is the one of `unless`."""
