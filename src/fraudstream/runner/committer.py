@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent import futures
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -64,6 +65,11 @@ class Committer:
         self.last = prepared
         self._future = Future()
         self._work.put((self._future, prepared, group_metadata))
+
+    def wait(self, timeout_s: float) -> None:
+        """Waits for the transaction in flight, at most so long; how it ended is for `settle` to say."""
+        if self._future is not None:
+            futures.wait([self._future], timeout_s)
 
     def settle(self) -> Committed | None:
         """Waits for the transaction in flight; None where there is none."""

@@ -46,7 +46,7 @@ CATCHING_UP = 20_000
 CAUGHT_UP = 1_000
 """With fewer than this it is so no more: waiting would cost latency."""
 IDLE_S = 0.1
-COMMITTING_S = 0.002
+COMMITTING_S = 0.005
 LAG_S = 0.1
 STATISTICS_S = 1.0
 SNAPSHOT_S = 30.0
@@ -175,9 +175,10 @@ class StreamLoop:
 
     def _fetch(self) -> None:
         """Fetches what has come, and decodes it. Partition handlers run in here."""
-        wait_s = COMMITTING_S if self._committer.in_flight or self._intake.held else IDLE_S
-        if self._intake.held >= 4 * MAX_ROWS:
-            wait_s = 0.0
+        busy = self._committer.in_flight
+        if busy and self._intake.held < BUSY_ROWS:
+            self._committer.wait(COMMITTING_S)  # fetching one by one meanwhile would take the broker's processor time
+        wait_s = 0.0 if busy or self._intake.held >= BUSY_ROWS else COMMITTING_S if self._intake.held else IDLE_S
         messages = self._consumer.poll(FETCH_ROWS, wait_s)
         if self._refusal is not None:
             raise self._refusal
