@@ -204,7 +204,8 @@ class LocalBroker:
         """Gives the empty data folder its cluster id, as Kafka demands before the first start."""
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [base[0], "-XX:TieredStopAtLevel=1", "-Xshare:auto", *base[1:], "kafka.tools.StorageTool", "format"]
-        command += ["--standalone", "-t", cluster_id, "-c", str(self.folder / "server.properties")]
+        # With "=": one id in 64 begins with a dash, which the tool would take for an option.
+        command += ["--standalone", f"--cluster-id={cluster_id}", "-c", str(self.folder / "server.properties")]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode != 0:
             shutil.rmtree(self.folder / "data", ignore_errors=True)
