@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from fraudstream.simulate.forms.text import json_lines
 
-DEFAULT_TOPIC = "fraud-labels"
 NEVER = 2**62
 _STREAM = 92
 

@@ -67,11 +67,6 @@ class Log:
         self.counters: Int64s = np.full(layout.FREE + layout.SIZE_CLASSES, -1, np.int64)
         self.counters[: layout.FREE] = 0
 
-    @property
-    def stored_total(self) -> int:
-        """How many events have been stored since the beginning."""
-        return int(self.counters[layout.STORED_TOTAL])
-
     def run(
         self,
         slots: Int64s,
