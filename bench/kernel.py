@@ -9,6 +9,7 @@ columns with one thread over the same table, and the results are compared value 
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 
 import duckdb
@@ -109,14 +110,14 @@ def duckdb_windows(events: dict[str, np.ndarray]) -> tuple[float, np.ndarray]:
     )
     columns = ", ".join(f"count(*) OVER w{i} AS c{i}, sum(amount) OVER w{i} AS s{i}" for i in range(5))
     table = pl.DataFrame({"row": np.arange(len(events["at"])), **events}).rename({"at": "event_at"})
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.register("source", table.to_arrow())
-        connection.execute("CREATE TABLE events AS SELECT * FROM source")
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"threads": 1}) as connection:
+        table.write_parquet(f"{folder}/events.parquet")
+        connection.execute(f"CREATE TABLE events AS SELECT * FROM read_parquet('{folder}/events.parquet')")
         started = time.process_time()
         connection.execute(f"CREATE TABLE result AS SELECT row, {columns} FROM events WINDOW {windows}")
         seconds = time.process_time() - started
-        found = connection.sql("SELECT * FROM result ORDER BY row").to_arrow_table()
-    values = pl.from_arrow(found).drop("row").cast(pl.Int64).to_numpy().T
+        connection.execute(f"COPY (SELECT * FROM result ORDER BY row) TO '{folder}/result.parquet'")
+        values = pl.read_parquet(f"{folder}/result.parquet").drop("row").cast(pl.Int64).to_numpy().T
     return seconds, values
 
 

@@ -69,7 +69,7 @@ def test_real_transactions_are_scored_exactly_once_and_rightly_through_kills(
     assert len(decisions) + len(dead) == expected_events
     assert decisions["sequence"].sort().to_list() == list(range(len(decisions)))
     assert decisions.select(pl.col("late").sum() + pl.col("duplicate").sum()).item() == 0
-    assert_features_equal_duckdb(bench, plan, decisions)
+    assert_features_equal_duckdb(bench, plan, decisions, tmp_path)
 
 
 def read_decisions(bench: Workbench) -> pl.DataFrame:
@@ -125,7 +125,7 @@ def assert_exactly_once(bench: Workbench, decisions: pl.DataFrame, dead: list[di
     assert found == expected, "an input offset is missing or there twice"
 
 
-def assert_features_equal_duckdb(bench: Workbench, plan: Plan, decisions: pl.DataFrame) -> None:
+def assert_features_equal_duckdb(bench: Workbench, plan: Plan, decisions: pl.DataFrame, folder: Path) -> None:
     """Every feature of every decision equals DuckDB's over the same rows in the recorded processing order."""
     events = decisions.sort("sequence").with_columns(
         pl.col("event_at").alias("TX_DATETIME"),
@@ -143,10 +143,14 @@ def assert_features_equal_duckdb(bench: Workbench, plan: Plan, decisions: pl.Dat
         pl.Series("sequence", before.astype(np.int64)),
         pl.int_range(pl.len()).alias("position"),
     )
+    # By Parquet files, so that neither side needs a third library to hand tables over.
+    events.write_parquet(folder / "events.parquet")
+    labels.write_parquet(folder / "labels.parquet")
     with duckdb.connect() as connection:
-        connection.register("events", events.to_arrow())
-        connection.register("labels", labels.to_arrow())
-        expected = pl.from_arrow(connection.sql(features_sql(plan, fast=True)).to_arrow_table()).sort("sequence")
+        for name in ("events", "labels"):
+            connection.read_parquet(str(folder / f"{name}.parquet")).create_view(name)
+        connection.sql(features_sql(plan, fast=True)).write_parquet(str(folder / "expected.parquet"))
+    expected = pl.read_parquet(folder / "expected.parquet").sort("sequence")
     for feature in plan.features:
         found = events[f"f.{feature.name}"]
         wanted = expected[feature.name]
