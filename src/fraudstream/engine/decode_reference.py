@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from decimal import Context, Decimal, InvalidOperation
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation, Overflow, Underflow
 from typing import Any
 
 from fraudstream.engine.kernels.numbers import LARGEST_DECIMAL, LAST_INSTANT_MS
@@ -26,7 +26,7 @@ _SHOWN_CHARACTERS = 40
 _EPOCH = datetime(1970, 1, 1)  # without a zone: offsets are applied by hand
 _NESTING = re.compile(r'"(?:[^"\\]+|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
-_FLOAT64_DIGITS = Context(prec=15)
+_FLOAT64_DIGITS = Context(prec=15, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[InvalidOperation, Overflow, Underflow])
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _ISO = re.compile(
@@ -277,7 +277,7 @@ def _decimal(found: Any, scale: int, path: str, shown: str) -> int:
             # so does the largest amount, so what a bare number has beyond them is noise. Quoted decimals are exact.
             written = _FLOAT64_DIGITS.plus(written)
         sign, digits, exponent = written.as_tuple()
-    except InvalidOperation:
+    except (InvalidOperation, Overflow, Underflow):
         # Only an exponent of more than eighteen digits gets here; a zero does too, which no writer means.
         raise too_large from None
     significant = "".join(map(str, digits)).rstrip("0")
