@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation, Overflow, Underflow
 from typing import Any
@@ -102,18 +102,29 @@ class ReferenceDecoder:
             ) from None
         if _depth(text) > DEEPEST:
             raise _Refused(RejectClass.TOO_DEEP, f"More than {DEEPEST} levels of objects and arrays.")
+        twice: list[list[tuple[str, Any]]] = []
+
+        def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+            members = dict(pairs)
+            if len(members) != len(pairs):
+                twice.append(pairs)
+            return members
+
         try:
             parsed = json.loads(
                 text,
                 parse_int=_Number,
                 parse_float=_Number,
                 parse_constant=_refuse_constant,
-                object_pairs_hook=_object_of,
+                object_pairs_hook=object_of,
             )
         except json.JSONDecodeError as error:
             raise _Refused(RejectClass.NOT_JSON, f"Not JSON: {error.msg} at character {error.pos}.") from None
-        if _SURROGATE_ESCAPE.search(text) and any(not _is_encodable(part) for part in _texts_of(parsed)):
+        if _SURROGATE_ESCAPE.search(text) and any(not _is_encodable(part) for part in _texts_of([parsed, twice])):
             raise _Refused(RejectClass.NOT_UTF8, "A \\u escape is half a surrogate pair, which UTF-8 cannot hold.")
+        if twice:
+            again = _repeated(key for key, _ in twice[0])
+            raise _Refused(RejectClass.DUPLICATE_KEY, f"The key {_cut(json.dumps(again))} stands twice in one object.")
         if not isinstance(parsed, dict):
             raise _Refused(RejectClass.NOT_OBJECT, f"Found {_kind(parsed)}; an event is a JSON object.")
         return parsed
@@ -160,13 +171,10 @@ def _refuse_constant(name: str) -> None:
     raise _Refused(RejectClass.NOT_JSON, f"Not JSON: {name} is not a JSON number.")
 
 
-def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        keys = [key for key, _ in pairs]
-        again = next(key for key in keys if keys.count(key) > 1)
-        raise _Refused(RejectClass.DUPLICATE_KEY, f"The key {_cut(json.dumps(again))} stands twice in one object.")
-    return members
+def _repeated(keys: Iterable[str]) -> str:
+    """The first key that comes again."""
+    seen: set[str] = set()
+    return next(key for key in keys if key in seen or seen.add(key))  # type: ignore[func-returns-value]
 
 
 def _depth(text: str) -> int:
@@ -191,7 +199,7 @@ def _texts_of(parsed: Any) -> Iterator[str]:
         elif isinstance(value, dict):
             rest.extend(value.keys())
             rest.extend(value.values())
-        elif isinstance(value, list):
+        elif isinstance(value, (list, tuple)):
             rest.extend(value)
 
 
