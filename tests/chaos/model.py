@@ -323,11 +323,13 @@ class ModelCheckpoints:
     def __init__(self, process: Process) -> None:
         self._process = process
 
-    def save(self, state: Any, positions: dict[Place, int], *, wait: bool = False) -> None:
+    def save(self, state: Any, positions: dict[Place, int], *, wait: bool = False) -> bool:
         self._process.point("mid-snapshot")
-        if wait or self._process.dice.random() < 0.3:
+        taken = wait or self._process.dice.random() < 0.3
+        if taken:
             self._process.disk.append((dict(state.counts), state.sequence, dict(positions)))
             del self._process.disk[:-3]
+        return taken
 
     def newest(self, committed: dict[Place, int]) -> Restored:
         self._process.point("restore")

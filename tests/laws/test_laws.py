@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fraudstream.plan.identity import describe_state
-from fraudstream.state.snapshot import Header, capture, read_snapshot, restore, write_snapshot
+from fraudstream.state.snapshot import Header, arrays_of, read_snapshot, restore, write_snapshot
 from fraudstream.state.state import State
 from fraudstream.testing.cases import EventRow
 
@@ -26,7 +26,7 @@ def through_file(state: State) -> State:
     described = describe_state(PLAN.pipeline.event, PLAN.logs, PLAN.dedup_ms)
     header = Header(identity=state.identity, description=described, log={}, offsets={}, sequence=state.sequence)
     with TemporaryDirectory() as folder:
-        path = write_snapshot(Path(folder), header, capture(state))
+        path = write_snapshot(Path(folder), header, arrays_of(state))
         return restore(PLAN, *read_snapshot(path))
 
 

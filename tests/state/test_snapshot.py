@@ -16,7 +16,7 @@ from fraudstream.plan.compile import plan_of
 from fraudstream.plan.identity import describe_state
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
-from fraudstream.state.snapshot import Header, capture, read_snapshot, snapshots_in, write_snapshot
+from fraudstream.state.snapshot import Header, arrays_of, read_snapshot, snapshots_in, write_snapshot
 from fraudstream.state.state import State
 
 PLAN = plan_of_everything()
@@ -31,7 +31,7 @@ def save(folder: Path, sequence: int, plan: Plan = PLAN, log: dict[str, str] = L
     header = Header(
         identity=state.identity, description=described, log=log, offsets={"events/0": sequence}, sequence=sequence
     )
-    return write_snapshot(folder, header, capture(state))
+    return write_snapshot(folder, header, arrays_of(state))
 
 
 @pytest.fixture(scope="module")

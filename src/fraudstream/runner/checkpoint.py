@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fraudstream.errors import StateError
 from fraudstream.plan.diff import explain_mismatch
@@ -14,7 +14,16 @@ from fraudstream.plan.identity import describe_state
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.intake import Place
 from fraudstream.runner.positions import from_text, to_text
-from fraudstream.state.snapshot import Header, capture, read_snapshot, restore, snapshots_in, write_snapshot
+from fraudstream.state.snapshot import (
+    CaptureMemory,
+    Header,
+    arrays_of,
+    bytes_of,
+    read_snapshot,
+    restore,
+    snapshots_in,
+    write_snapshot,
+)
 from fraudstream.state.state import State
 
 LOGGER = logging.getLogger("fraudstream.state")
@@ -48,14 +57,24 @@ class Checkpoints:
         self._folder = folder
         self._description = describe_state(plan.pipeline.event, plan.logs, plan.dedup_ms)
         self._log = dict(log)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="snapshot")
-        self._writing: Future[Path] | None = None
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="snapshot")
+        self._busy: Future[Any] | None = None
+        self._memory = CaptureMemory()
 
-    def save(self, state: State, positions: Mapping[Place, int], *, wait: bool = False) -> None:
-        """Copies the state now and writes it in the background; skipped while the last one is still being written."""
-        if self._writing is not None and not self._writing.done() and not wait:
-            return
+    def save(self, state: State, positions: Mapping[Place, int], *, wait: bool = False) -> bool:
+        """Copies the state now and writes it in the background.
+
+        Returns:
+            Whether it was copied. Unless `wait`, it is not while the last snapshot is still being written, nor while
+            the memory for the copy is still being made; ask again.
+        """
+        if self._busy is not None and not self._busy.done() and not wait:
+            return False
         self._finish()
+        arrays = arrays_of(state)
+        if not wait and bytes_of(arrays) > self._memory.n_bytes:
+            self._busy = self._background.submit(self._memory.make_room, bytes_of(arrays))
+            return False
         header = Header(
             identity=state.identity,
             description=self._description,
@@ -63,19 +82,20 @@ class Checkpoints:
             offsets=to_text(positions),
             sequence=state.sequence,
         )
-        self._writing = self._writer.submit(write_snapshot, self._folder, header, capture(state))
+        self._busy = self._background.submit(write_snapshot, self._folder, header, self._memory.copies(arrays))
         if wait:
             self._finish()
+        return True
 
     def _finish(self) -> None:
         """Waits for the last snapshot. A failure costs time on recovery and nothing else, so it is only reported."""
-        if self._writing is None:
+        if self._busy is None:
             return
         try:
-            self._writing.result()
-        except OSError as error:
+            self._busy.result()
+        except (OSError, MemoryError) as error:
             LOGGER.warning("a snapshot could not be written to %s: %s", self._folder, error)
-        self._writing = None
+        self._busy = None
 
     def check_identity(self) -> None:
         """Refuses a plan that stores something else than the newest readable snapshot does.
@@ -122,4 +142,4 @@ class Checkpoints:
     def close(self) -> None:
         """Waits for the last snapshot."""
         self._finish()
-        self._writer.shutdown()
+        self._background.shutdown()

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from fraudstream import failpoints
 from fraudstream.engine.program import Program
-from fraudstream.errors import FencedError, FraudstreamError, UsageError
+from fraudstream.errors import FencedError, FraudstreamError
 from fraudstream.kafka.alternating import AlternatingProducer
 from fraudstream.kafka.consumer import InputConsumer
 from fraudstream.kafka.partition import TopicPartition
@@ -25,6 +25,7 @@ from fraudstream.kafka.transactions import TransactionAborted, TransactionInDoub
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
 from fraudstream.runner.committer import Committed, Committer, Prepared
+from fraudstream.runner.inputs import features_beyond_key, not_alone
 from fraudstream.runner.intake import Intake, Place, Portion
 from fraudstream.runner.outputs import Outputs
 from fraudstream.runner.positions import committed_positions, to_commit
@@ -49,7 +50,9 @@ IDLE_S = 0.1
 COMMITTING_S = 0.005
 LAG_S = 0.1
 STATISTICS_S = 1.0
-SNAPSHOT_S = 30.0
+SNAPSHOT_S = 300.0
+SNAPSHOT_EVENTS = 500_000
+"""A snapshot after so many events, which a start would have to replay (some 3 s), or after so long."""
 LONG_REPLAY = 100_000
 """After a replay longer than this, a snapshot spares the next start from repeating it."""
 
@@ -116,6 +119,7 @@ class StreamLoop:
         self._owned_all = False
         self._unsaved = False
         self._saved_at = self._lag_at = self._told_at = time.monotonic()
+        self._saved_sequence = 0
 
     def stop(self) -> None:
         """Asks the loop to finish what is in hand and return."""
@@ -273,6 +277,7 @@ class StreamLoop:
         committed, self._committed_sequence = committed_positions(partitions)
         restored = self._checkpoints.newest(committed)
         self._state, self._positions = restored.state, dict(restored.positions)
+        self._saved_sequence = self._state.sequence
         places = [(partition.topic, partition.partition) for partition in partitions]
         self._intake.assign(places)
         self._lags = {}
@@ -316,10 +321,13 @@ class StreamLoop:
 
     def _save(self, *, wait: bool = False) -> None:
         """A snapshot, now and then; its positions are those of the state, committed or not."""
-        now = time.monotonic()
-        if self._unsaved and self._replay is None and (wait or now - self._saved_at > SNAPSHOT_S):
-            self._checkpoints.save(self._state, self._positions, wait=wait)
-            self._saved_at = now
+        if not self._unsaved or self._replay is not None:
+            return
+        sequence, now = self._state.sequence, time.monotonic()
+        if not wait and now - self._saved_at < SNAPSHOT_S and sequence - self._saved_sequence < SNAPSHOT_EVENTS:
+            return
+        if self._checkpoints.save(self._state, self._positions, wait=wait):
+            self._saved_at, self._saved_sequence = now, sequence
             self._unsaved = False
 
     # ── keeping watch ───────────────────────────────────────────────────────────────────────────────────────
@@ -371,30 +379,3 @@ class StreamLoop:
         if back:
             self._consumer.resume([TopicPartition(*place) for place in back])
         self._paused = (self._paused | ahead) - back
-
-
-def not_alone(plan: Plan) -> UsageError:
-    """The refusal of a second scorer where one process has to own all partitions."""
-    return UsageError(
-        f"Another scorer of {plan.pipeline.name} shares the input topic, and these features look across partitions: "
-        f"{', '.join(features_beyond_key(plan))}.",
-        "Run one scorer (it owns all partitions), or run the pipeline on Flink.",
-    )
-
-
-def features_beyond_key(plan: Plan) -> list[str]:
-    """Features whose history may be spread over partitions, because their key does not hold the topic's key."""
-    key = plan.pipeline.event.key
-    return [
-        feature.name
-        for log in plan.logs
-        for feature in log.features
-        # Labels name events by id: they come on any partition of their topic, whatever the events' key.
-        if key is None or key not in log.by or feature.reads_labels
-    ]
-
-
-def input_topics(plan: Plan) -> list[str]:
-    """The topics a plan reads."""
-    labels = plan.pipeline.labels
-    return [plan.pipeline.input.name, *([labels.name] if labels is not None and plan.label_retention_ms else [])]

@@ -21,8 +21,9 @@ from fraudstream.models.artifact import load_artifact
 from fraudstream.models.scorer import OnnxScorer
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
+from fraudstream.runner.inputs import features_beyond_key, input_topics, not_alone
 from fraudstream.runner.intake import Intake
-from fraudstream.runner.loop import StreamLoop, features_beyond_key, input_topics, not_alone
+from fraudstream.runner.loop import StreamLoop
 from fraudstream.runner.statistics import Statistics
 from fraudstream.runner.warmup import warm_up
 from fraudstream.schema.event import FieldType

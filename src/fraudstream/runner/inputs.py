@@ -1,0 +1,33 @@
+"""What a plan reads, and whether one process has to read all of it."""
+
+from __future__ import annotations
+
+from fraudstream.errors import UsageError
+from fraudstream.plan.plan import Plan
+
+
+def not_alone(plan: Plan) -> UsageError:
+    """The refusal of a second scorer where one process has to own all partitions."""
+    return UsageError(
+        f"Another scorer of {plan.pipeline.name} shares the input topic, and these features look across partitions: "
+        f"{', '.join(features_beyond_key(plan))}.",
+        "Run one scorer (it owns all partitions), or run the pipeline on Flink.",
+    )
+
+
+def features_beyond_key(plan: Plan) -> list[str]:
+    """Features whose history may be spread over partitions, because their key does not hold the topic's key."""
+    key = plan.pipeline.event.key
+    return [
+        feature.name
+        for log in plan.logs
+        for feature in log.features
+        # Labels name events by id: they come on any partition of their topic, whatever the events' key.
+        if key is None or key not in log.by or feature.reads_labels
+    ]
+
+
+def input_topics(plan: Plan) -> list[str]:
+    """The topics a plan reads."""
+    labels = plan.pipeline.labels
+    return [plan.pipeline.input.name, *([labels.name] if labels is not None and plan.label_retention_ms else [])]
