@@ -16,7 +16,7 @@ KERNELS := $(wildcard src/fraudstream/engine/kernels/*.py src/fraudstream/state/
 PYTHONS := python3.11 python3.12 python3.13 python3
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help setup lint check test demo bench chaos real-data lock clean
+.PHONY: help setup lint check test demo bench chaos fuzz real-data lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ bench: setup ## Measure, and write bench/results.json.
 
 chaos: setup ## Kill the scorer 350 times under traffic, with other faults between; write bench/chaos.json.
 	$(RUN)/python tests/chaos/orchestrate.py --kills 350 --out bench/chaos.json
+
+fuzz: $(DONE)/fuzz ## Ten million records through the decoder, guided fuzzing of decoder, pipelines and rules; write bench/fuzz.json.
+	PYTHONPATH=tests $(RUN)/python -m fuzz.run --out bench/fuzz.json
 
 real-data: setup ## The test on all third-party transactions (../shared/data), with the scorer killed on the way.
 	FRAUDSTREAM_TEST_EVENTS=1754155 $(RUN)/pytest -s tests/runner/test_real_data.py
@@ -85,4 +88,8 @@ $(DONE)/kafka: src/fraudstream/kafka/jars.py | $(DONE)/package
 
 $(DONE)/kernels: $(KERNELS) $(DONE)/package | $(DONE)/kafka
 	$(RUN)/python -m fraudstream.pipelines.warm
+	@touch $@
+
+$(DONE)/fuzz: pyproject.toml $(DONE)/kernels
+	$(RUN)/uv pip install --quiet --python $(RUN)/python --no-deps --group fuzz
 	@touch $@

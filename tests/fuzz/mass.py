@@ -2,7 +2,7 @@
 
     python -m fuzz.mass --seed 1 --executions 1000000 [--found FOLDER] [--log FILE]
 
-Prints its figures as JSON. With the log, a crash can be repeated: it names the seed of the chunk that was being decoded.
+Prints its figures as JSON. With the log, a crash can be repeated: it names the seed of the chunk in work.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""A seeded source of records for decoders: valid ones of every shape, valid ones with wrong values, and broken bytes."""
+"""A seeded source of records for decoders: valid ones of every shape, with wrong values, and broken bytes."""
 
 from __future__ import annotations
 
+import functools
 import random
 
 from .poison import corpus
@@ -50,6 +51,11 @@ _FITTING = {
 _SPACES = ("", " ", "", "\n ", "\t", "", "", "     \r\n")
 
 
+@functools.cache
+def _small_poison() -> tuple[bytes, ...]:
+    return tuple(each.record for each in corpus() if each.record is not None and len(each.record) < 3_000)
+
+
 class Mutator:
     """Makes records, the same ones for the same seed.
 
@@ -60,8 +66,7 @@ class Mutator:
 
     def __init__(self, seed: int, found: list[bytes] | None = None) -> None:
         self._source = random.Random(seed)
-        small = [poison.record for poison in corpus() if poison.record is not None and len(poison.record) < 3_000]
-        self._bases: list[bytes] = [*small, *(found or [])]
+        self._bases: list[bytes] = [*_small_poison(), *(found or [])]
 
     def records(self, count: int) -> list[bytes | None]:
         """So many records: half of them JSON objects with members of any value, half broken bytes."""

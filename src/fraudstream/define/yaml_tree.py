@@ -114,6 +114,9 @@ def read_tree(text: str) -> tuple[Node, list[LocatedProblem]]:
                 root = node
     except yaml.YAMLError as error:
         raise _syntax_error(error) from None
+    except UnicodeEncodeError as error:  # half a surrogate pair, which only a text that was no file can hold
+        line = text.count("\n", 0, error.start) + 1
+        raise YamlRefused(line, f"the character {text[error.start]!a}.", "Leave it out.") from None
     return root or Node(None, 1), problems
 
 

@@ -125,6 +125,8 @@ def read_lists(scope: Scope) -> tuple[ValueList, ...]:
 
 def _lines(path: Path) -> list[str]:
     """The values in a list's file: one a line, `#` starts a comment."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is not a file")  # a device or a pipe could be read for ever
     lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
     return [line for line in lines if line]
 
