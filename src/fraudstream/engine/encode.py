@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import numpy as np
+import orjson
 
 from fraudstream.define.decision import Outcome, RiskLevel
 from fraudstream.define.pipeline import Form
@@ -233,4 +233,4 @@ def _texts(decisions: Decisions, column: Column, rows: Int64s) -> list[bytes | N
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return orjson.dumps(value).decode()

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -27,6 +28,7 @@ from fraudstream.processes import is_same_process, process_birth
 from fraudstream.settings import BROKER_RECORD
 
 READY_WITHIN_S = 60.0
+PORTS_WITHIN_S = 5.0
 STOPPED_WITHIN_S = 30.0
 
 
@@ -193,6 +195,9 @@ class LocalBroker:
         if not archive.exists():
             sharing = f"-XX:ArchiveClassesAtExit={self.folder / 'classes.jsa'}"
         options = [f"-Xms{self._heap_mb}m", f"-Xmx{self._heap_mb}m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]
+        # The first compiler alone: on few cores the second one takes one of them for a minute or two, just when a demo,
+        # a test or a laptop's session wants it, and saves little afterwards (measured: decision 0009).
+        options += ["-XX:TieredStopAtLevel=1"]
         options += ["-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
         command = [base[0], *options, sharing, *base[1:], "kafka.Kafka", str(self.folder / "server.properties")]
         with (self.folder / "logs" / "broker.out").open("wb") as out:
@@ -282,20 +287,37 @@ def _answers(address: str, timeout_s: float) -> bool:
 
 
 def _free_ports(remembered: list[int] | None) -> tuple[int, int]:
-    """The remembered ports where both are free, else two that the system gives."""
-    for wanted in (remembered, [0, 0]):
-        if not wanted:
-            continue
-        with contextlib.ExitStack() as stack:
-            try:
-                holders = [stack.enter_context(socket.socket()) for _ in wanted]
-                for holder, port in zip(holders, wanted, strict=True):
-                    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    holder.bind(("127.0.0.1", port))
-                return holders[0].getsockname()[1], holders[1].getsockname()[1]
-            except OSError:
-                continue
+    """The remembered ports, which a broker that was just killed may still hold for a moment; else two that are free.
+
+    New ones lie below those that systems give to outgoing connections: one of these could take a broker's port while
+    the broker is down, and its clients would wait at an address that it cannot have again.
+    """
+    deadline = time.monotonic() + PORTS_WITHIN_S
+    while remembered:
+        if _are_free(remembered):
+            return remembered[0], remembered[1]
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    dice = random.SystemRandom()
+    for _ in range(100):
+        first, second = dice.sample(range(10_240, 32_768), 2)
+        if _are_free([first, second]):
+            return first, second
     raise ToolError("No free port was found on 127.0.0.1.", "Check the network of this machine.")
+
+
+def _are_free(ports: list[int]) -> bool:
+    """Whether this machine lets us listen on all of them."""
+    with contextlib.ExitStack() as stack:
+        try:
+            for port in ports:
+                holder = stack.enter_context(socket.socket())
+                holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                holder.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _wait_gone(pid: int, birth: str, timeout_s: float) -> bool:
