@@ -32,8 +32,14 @@ def check(facts: Facts) -> dict[str, Any]:
     violations = (
         invariants.i1_exactly_once(found) + invariants.i2_order(found, facts) + invariants.i3_state(found, facts)
     )
+    latency_ms: dict[str, Any] = {}
     if facts.seen is not None:
-        violations += invariants.i4_no_aborted_reads(seen_in(Path(facts.seen)), [r for t in fresh.values() for r in t])
+        seen = seen_in(Path(facts.seen))
+        violations += invariants.i4_no_aborted_reads(
+            [each[:4] for each in seen], [record for records in fresh.values() for record in records]
+        )
+        latency_ms, unknown = invariants.i10_service(found, seen, facts)
+        violations += unknown
     violations += invariants.i5_atomic(found)
     input_ends = {place[1]: end for place, end in ends(facts.bootstrap, [facts.input], stable=True).items()}
     stable, high = (ends(facts.bootstrap, facts.outputs, stable=stable) for stable in (True, False))
@@ -46,7 +52,7 @@ def check(facts: Facts) -> dict[str, Any]:
         "alerts": len(found.alerts),
         "dead_letters": len(found.letters),
     }
-    return {"counts": counts, "observed": observed, "violations": violations}
+    return {"counts": counts, "observed": observed, "latency_ms": latency_ms, "violations": violations}
 
 
 def watch(facts: Facts) -> None:
@@ -60,11 +66,12 @@ def watch(facts: Facts) -> None:
     at_end: set[tuple[str, int]] = set()
     with Path(facts.seen).open("w", encoding="utf-8") as file:
         while not (ending and len(at_end) == len(places) and time.monotonic() > ending[0] + 2):
-            for message in consumer.consume(5_000, 0.1):
+            first = consumer.poll(0.1)
+            for message in [first, *consumer.consume(5_000, 0)] if first is not None else []:
                 place = (message.topic(), message.partition())
                 if message.error() is None:
                     at_end.discard(place)
-                    file.write(json.dumps(record_of(message).fingerprint) + "\n")
+                    file.write(json.dumps([*record_of(message).fingerprint, time.time_ns() // 1_000_000]) + "\n")
                 elif message.error().name() == "_PARTITION_EOF":
                     at_end.add(place)
             file.flush()
@@ -73,9 +80,10 @@ def watch(facts: Facts) -> None:
     consumer.close()
 
 
-def seen_in(path: Path) -> list[tuple[str, int, int, str]]:
-    """What a watcher wrote."""
-    return [tuple(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+def seen_in(path: Path) -> list[tuple[str, int, int, str, int]]:
+    """What a watcher wrote: fingerprints, and when each was seen (epoch milliseconds)."""
+    with path.open(encoding="utf-8") as file:
+        return [tuple(json.loads(line)) for line in file if line.endswith("\n")]
 
 
 def main() -> int:

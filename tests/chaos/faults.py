@@ -6,7 +6,7 @@ import random
 import signal
 import time
 
-from field import Field
+from field import Field, stop
 from proxy import END_TXN, Act, once
 from scorers import KILLED, wait_until
 
@@ -32,8 +32,7 @@ def at_failpoint(field: Field, point: str, number: int = 1, delay_ms: int = 0) -
         field.died(point)
         return True
     if code is None:
-        scorer.send(signal.SIGKILL)
-        scorer.wait(10)
+        stop(scorer)
         field.died("elsewhere")
     else:
         field.saw(f"ended_with_{code}")
@@ -45,8 +44,7 @@ def after_progress(field: Field) -> None:
     scorer = field.scorers.start()
     field.saw("restarts")
     field.progress(20)
-    scorer.send(signal.SIGKILL)
-    scorer.wait(10)
+    stop(scorer)
     field.died("after_progress")
 
 
@@ -57,8 +55,8 @@ def at_any_moment(field: Field, dice: random.Random) -> None:
     if dice.random() < 0.5:
         field.progress()
     time.sleep(dice.expovariate(3))
-    scorer.send(signal.SIGKILL)
-    if scorer.wait(10) == KILLED:
+    stop(scorer)
+    if scorer.code == KILLED:
         field.died("any_moment")
     else:
         field.saw(f"ended_with_{scorer.code}")
@@ -73,8 +71,7 @@ def end_in_order(field: Field) -> None:
     code = scorer.wait(MOST_S)
     field.saw("drained" if code == 0 else f"ended_with_{code}")
     if code is None:
-        scorer.send(signal.SIGKILL)
-        scorer.wait(10)
+        stop(scorer)
 
 
 def zombie(field: Field, seconds: float) -> None:
@@ -89,11 +86,10 @@ def zombie(field: Field, seconds: float) -> None:
     time.sleep(max(0.0, seconds - (time.monotonic() - stopped_at)))
     first.send(signal.SIGCONT)
     field.progress(20)
-    code = first.wait(MOST_S)
+    code = first.wait(60)
     field.saw("fenced" if code == 4 else f"zombie_ended_with_{code}")
     for scorer in (first, second):
-        scorer.send(signal.SIGKILL)
-        scorer.wait(10)
+        stop(scorer)
     field.died("zombie")
 
 
@@ -105,9 +101,9 @@ def sleeper(field: Field, seconds: float) -> None:
     scorer.send(signal.SIGSTOP)
     time.sleep(seconds)
     scorer.send(signal.SIGCONT)
-    field.saw("slept_and_went_on" if field.progress(20, 60) else "slept_and_did_not_go_on")
-    scorer.send(signal.SIGKILL)
-    scorer.wait(10)
+    field.saw("sleeps")
+    field.goes_on(scorer, "sleep")
+    stop(scorer)
     field.died("sleeper")
 
 
@@ -117,9 +113,8 @@ def broker_killed(field: Field) -> None:
     field.saw("restarts")
     field.progress(20)
     field.kill_broker()
-    field.saw("lived_through_broker_kill" if field.progress(20, 90) else "did_not_recover_from_broker_kill")
-    scorer.send(signal.SIGKILL)
-    scorer.wait(10)
+    field.goes_on(scorer, "broker_kill")
+    stop(scorer)
     field.died("after_broker_kill")
 
 
@@ -129,9 +124,8 @@ def broker_paused(field: Field, seconds: float) -> None:
     field.saw("restarts")
     field.progress(20)
     field.pause_broker(seconds)
-    field.saw("lived_through_broker_pause" if field.progress(20, 90) else "did_not_recover_from_broker_pause")
-    scorer.send(signal.SIGKILL)
-    scorer.wait(10)
+    field.goes_on(scorer, "broker_pause")
+    stop(scorer)
     field.died("after_broker_pause")
 
 
@@ -150,9 +144,8 @@ def at_reply(field: Field, api: int, act: Act, times: int = 1) -> bool:
     if act is Act.HOLD:
         field.progress(5)
         field.proxy.release()
-    went_on = field.progress(20, 40)
-    scorer.send(signal.SIGKILL)
-    scorer.wait(10)
+    went_on = field.goes_on(scorer, f"reply_{act.name.lower()}")
+    stop(scorer)
     field.died("after_reply")
     return happened and went_on and scorer.code == KILLED
 
@@ -166,8 +159,45 @@ def killed_before_the_answer(field: Field) -> bool:
     before = field.proxy.saw(END_TXN, Act.WITHHOLD)
     field.proxy.rule = once(END_TXN, Act.WITHHOLD)
     happened = wait_until(lambda: field.proxy.saw(END_TXN, Act.WITHHOLD) > before, MOST_S, 0.001)
-    scorer.send(signal.SIGKILL)
-    scorer.wait(10)
+    stop(scorer)
     field.proxy.rule = lambda _: Act.PASS
     field.died("before_the_answer")
     return happened
+
+
+def partition(field: Field, seconds: float) -> None:
+    """Nothing passes between scorer and broker for a while; then what waited arrives."""
+    assert field.proxy is not None
+    scorer = field.scorers.start()
+    field.saw("restarts")
+    field.progress(20)
+    field.proxy.network.part()
+    time.sleep(seconds)
+    field.proxy.network.heal()
+    field.saw("partitions")
+    field.goes_on(scorer, "partition")
+    stop(scorer)
+    field.died("after_partition")
+
+
+def poor_network(field: Field, seconds: float, latency_s: float = 0.0, loss: float = 0.0) -> bool:
+    """Everything takes longer, or packets are lost, for a while; whether the scorer went on working meanwhile."""
+    assert field.proxy is not None
+    scorer = field.scorers.start()
+    field.saw("restarts")
+    field.progress(20)
+    network = field.proxy.network
+    late = network.late
+    network.latency_s, network.loss = latency_s, loss
+    until = time.monotonic() + seconds
+    worked = field.progress(20, 30)
+    time.sleep(max(0.0, until - time.monotonic()))
+    network.heal()
+    if latency_s:
+        field.saw("latency")
+    if network.late > late:
+        field.saw("loss")
+    field.goes_on(scorer, "latency" if latency_s else "loss")
+    stop(scorer)
+    field.died("after_poor_network")
+    return worked

@@ -26,6 +26,7 @@ class Facts:
         window_ms, dedup_ms: The window's length and the dedup horizon.
         planted: The poison that was sent: class and SHA-256 of the value (None without one).
         seen: A file of what a reader saw during the faults, or None.
+        calm: Stretches of time without faults, from and to in epoch milliseconds.
         observed: How often each fault was seen to have happened.
         at_least: What of it, and of `records` and `aborted_records`, there must be.
     """
@@ -46,6 +47,7 @@ class Facts:
     dedup_ms: int = 3_600_000
     planted: tuple[tuple[str, str | None], ...] = ()
     seen: str | None = None
+    calm: tuple[tuple[int, int], ...] = ()
     observed: dict[str, int] | None = None
     at_least: dict[str, int] | None = None
 
@@ -230,6 +232,34 @@ def i9_dead_letters(found: Found, facts: Facts) -> list[str]:
         if record is None or digest != each["value_sha256"] or kept != (None if value is None else value[:65_536]):
             wrong.append(f"{coordinates(each['input'])}: the dead letter does not hold the record's bytes")
     return shown("I9", wrong)
+
+
+def i10_service(
+    found: Found, seen: list[tuple[str, int, int, str, int]], facts: Facts
+) -> tuple[dict[str, Any], list[str]]:
+    """From the input's timestamp to a reader's sight of the decision, in ms, apart for calm and for faults."""
+    sent_at = {
+        (record.topic, record.partition, record.offset): found.inputs[coordinates(each["decision"]["input"])].at_ms
+        for record, each in found.decisions
+        if coordinates(each["decision"]["input"]) in found.inputs
+    }
+    took: dict[str, list[int]] = {"calm": [], "faults": []}
+    for topic, partition, offset, _, seen_at in seen:
+        sent = sent_at.get((topic, partition, offset))
+        if sent is not None:
+            calm = any(begin <= sent and seen_at <= end for begin, end in facts.calm)
+            took["calm" if calm else "faults"].append(seen_at - sent)
+    wrong = ["no decision was seen in calm"] if facts.calm and not took["calm"] else []
+    return {name: spread(values) for name, values in took.items() if values}, shown("I10", wrong)
+
+
+def spread(values: list[int]) -> dict[str, int]:
+    """How many, the median, the 99th percentile and the greatest."""
+    ordered = sorted(values)
+    at = {
+        name: ordered[min(len(ordered) - 1, len(ordered) * share // 100)] for name, share in (("p50", 50), ("p99", 99))
+    }
+    return {"n": len(ordered), **at, "max": ordered[-1]}
 
 
 def i13_not_vacuous(observed: dict[str, int], at_least: dict[str, int]) -> list[str]:

@@ -1,128 +1,202 @@
-"""Kills and other faults in a seeded mix under steady traffic, and the checker's verdict on what came out.
+"""Kills and all other faults in a seeded mix under steady traffic; the checker's verdict now and then and at the end.
 
-    python tests/chaos/orchestrate.py --kills 350 --out bench/chaos.json
+    python tests/chaos/orchestrate.py --kills 350 --minutes 60 --out bench/chaos.json
 
 The seed decides the faults, their order and the traffic's contents. When exactly a signal lands the operating system
-decides, so a replay repeats the plan and not every interleaving.
+decides, so a replay repeats the plan and not every interleaving. No wait is without limit: a step that does not end
+ends the run, and the result file, written after every step, says which.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import faulthandler
 import os
-import platform
 import random
+import signal
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
-from functools import partial
+import traceback
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(Path(__file__).parent)]
 
-import faults  # noqa: E402
+import damage  # noqa: E402
 from field import Field  # noqa: E402
+from mix import Step, decks  # noqa: E402
+from result import Result  # noqa: E402
 
-RATE = 150
+from fraudstream.settings import load_settings  # noqa: E402
+from runner.small import events, pipeline, score_here  # noqa: E402
+from runner.workbench import Workbench  # noqa: E402
 
-
-def plan(dice: random.Random, kills: int, *, rare: bool) -> list[tuple[str, Callable[[Field], Any]]]:
-    """What happens, in order: kills at failpoints and any moment, clean ends between them, and the rarer faults."""
-    steps: list[tuple[str, Callable[[Field], Any]]] = []
-    for _ in range(kills):
-        if dice.random() < 0.25:
-            own = random.Random(dice.random())
-            steps.append(("any moment", partial(faults.at_any_moment, dice=own)))
-        else:
-            point, number = dice.choice(faults.POINTS), dice.choice((1, 1, 2, 3, 10, 40))
-            number = 1 if point in (*faults.AT_THE_END, "restore", "replay", "init") else number
-            delay_ms = dice.choice((0, 0, 5, 30))
-            steps.append((point, partial(faults.at_failpoint, point=point, number=number, delay_ms=delay_ms)))
-    for _ in range(kills // 12):
-        steps.insert(dice.randrange(len(steps)), ("end in order", faults.end_in_order))
-    if rare:
-        for _ in range(5):
-            steps.insert(dice.randrange(len(steps)), ("broker killed", faults.broker_killed))
-        for _ in range(3):
-            steps.insert(dice.randrange(len(steps)), ("broker paused", partial(faults.broker_paused, seconds=7)))
-            steps.insert(dice.randrange(len(steps)), ("zombie", partial(faults.zombie, seconds=11)))
-            steps.insert(dice.randrange(len(steps)), ("sleeper", partial(faults.sleeper, seconds=12)))
-    return steps
+RATE = 120
+STEP_WITHIN_S = 300.0
+CHECK_WITHIN_S = 900.0
+CHECK_EVERY_S = 600.0
+END_WITHIN_S = 240.0
+"""So much of the time is kept for the last check."""
+MOST_TROUBLE = 5
+AT_LEAST = {"kills": 1, "restarts": 1, "aborted_records": 1, "records": 1_000}
 
 
-def run(seed: int, kills: int, rate: int, folder: Path, *, rare: bool = True, minutes: float = 60) -> dict[str, Any]:
-    """Runs a plan, or as much of it as the minutes allow; returns what was seen and the verdict."""
-    dice = random.Random(seed)
-    steps = plan(dice, kills, rare=rare)
-    began, taken = time.monotonic(), 0
-    with Field(folder, seed, rate) as field:
-        for number, (name, fault) in enumerate(steps):
-            if time.monotonic() - began > minutes * 60:
+class Watchdog:
+    """Ends the process where a step takes longer than it may, with the stacks of all threads and the result so far."""
+
+    def __init__(self, field: Field, result: Result) -> None:
+        self._field, self._result = field, result
+        self._step, self._until = "", float("inf")
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def expect(self, step: str, within_s: float) -> None:
+        """The step that begins now, and how long it may take."""
+        self._step, self._until = step, time.monotonic() + within_s
+
+    def _watch(self) -> None:
+        while time.monotonic() < self._until:
+            time.sleep(1)
+        faulthandler.dump_traceback()
+        content = self._result.content
+        content["stopped_by"] = f"a step that did not end: {self._step}"
+        content["violations"] += 1
+        content["violations_shown"].append(f"I6: {self._step} did not end")
+        self._result.write(self._field)
+        for scorer in self._field.scorers.running:
+            scorer.send(signal.SIGUSR1)
+        time.sleep(1)
+        self._field.__exit__()
+        os._exit(3)
+
+
+class Run:
+    """A run of the mix.
+
+    Args:
+        field: Where.
+        result: Told everything.
+        minutes, kills: It goes on until it has both.
+        most_minutes: And ends, whatever it has, when this is over.
+    """
+
+    def __init__(self, field: Field, result: Result, minutes: float, kills: int, most_minutes: float) -> None:
+        self._field, self._result = field, result
+        self._minutes, self._kills = minutes, kills
+        self._end_s = most_minutes * 60 - min(END_WITHIN_S, most_minutes * 20)
+        self._watchdog = Watchdog(field, result)
+        self._checked_at_s = 0.0
+        self._calm_at_s = 0.0
+
+    def go(self, seed: int) -> None:
+        """Deck after deck, with calm and checks between, and the last check."""
+        damages = damages_of(self._field)
+        for number, deck in enumerate(decks(seed, damages)):
+            print(f"{self._result.seconds:6.0f} s  deck {number}: {', '.join(step.name for step in deck)}", flush=True)
+            for step in deck:
+                if self._over():
+                    break
+                self._take(step)
+            self._calm()
+            if self._over():
                 break
-            if number % 20 == 0:
-                done, at = field.observed["kills"], time.monotonic() - began
-                print(f"{at:6.0f} s  {done:4} kills  {field.traffic.sent:7} sent  next: {name}", flush=True)
-            fault(field)
-            taken = number + 1
-        faults_done = dict(field.observed)
+            if self._result.seconds - self._checked_at_s > CHECK_EVERY_S:
+                self._check()
+        self._finish()
+
+    def _over(self) -> bool:
+        result = self._result
+        enough = result.seconds >= self._minutes * 60 and self._field.observed["kills"] >= self._kills
+        if enough or result.seconds >= self._end_s:
+            result.content["stopped_by"] = "the end of the plan" if enough else "the clock"
+            return True
+        return len(result.content["trouble_of_the_run"]) >= MOST_TROUBLE
+
+    def _take(self, step: Step) -> None:
+        self._watchdog.expect(step.name, STEP_WITHIN_S)
+        began = time.monotonic()
+        try:
+            step.do(self._field)
+        except Exception:  # the run's own trouble: on record, and on with the next step
+            traceback.print_exc()
+            self._result.content["trouble_of_the_run"].append(f"{step.name}: {traceback.format_exc()[-300:]}")
+            self._field.clear()
+        print(f"{self._result.seconds:6.0f} s  {step.name} took {time.monotonic() - began:.1f} s", flush=True)
+        self._result.write(self._field)
+
+    def _calm(self) -> None:
+        """A third of what the deck took, so that a quarter of all time is calm."""
+        length_s = max(10.0, (self._result.seconds - self._calm_at_s) / 3)
+        self._watchdog.expect("calm", length_s + STEP_WITHIN_S)
+        self._field.rest(length_s)
+        self._calm_at_s = self._result.seconds
+        self._result.write(self._field)
+
+    def _check(self) -> None:
+        self._watchdog.expect("a check", CHECK_WITHIN_S)
+        self._result.checked(self._field.check(AT_LEAST))
+        self._checked_at_s = self._calm_at_s = self._result.seconds
+        self._result.write(self._field)
+        print(f"{self._result.seconds:6.0f} s  checked: {self._result.content['checks'][-1]}", flush=True)
+
+    def _finish(self) -> None:
+        self._watchdog.expect("the last check", CHECK_WITHIN_S)
+        field = self._field
         field.observed["fenced_said"] = field.scorers.said("error: Another process took")
         field.observed["redone"] = field.scorers.said("done again if it was not committed")
-        verdict = field.finish({"kills": 1, "restarts": 1, "aborted_records": 1, "records": 1_000})
-        outages = sorted(field.outages_s)
-    given = f"--kills {kills} --rate {rate} --seed {seed} --minutes {minutes:g}"
+        field.observed["snapshots_rejected"] = field.scorers.said("An older snapshot or the log takes its place")
+        field.observed["joined_anew"] = field.scorers.said("joining anew")
+        self._result.checked(field.finish(AT_LEAST | {"kills": min(self._kills, 20), "redone": 1}))
+        self._result.write(field)
+        self._watchdog.expect("", float("inf"))
+
+
+def damages_of(field: Field) -> dict[str, damage.Damage]:
+    """What snapshots suffer; the foreign one is made now, of the same definition over other topics."""
+    folder = field.folder / "stranger"
+    folder.mkdir()
+    settings = load_settings({"bootstrap_servers": field.facts.bootstrap}, environ={}, folder=folder)
+    bench = Workbench(settings, pipeline(shops=True), folder, "stranger")
+    bench.produce(bench.pipeline.input.name, *events(300))
+    score_here(bench)
+    foreign = damage.snapshots(settings.project_folder / "state" / f"fraudstream-{bench.pipeline.name}-0")[0]
     return {
-        "command": f"python tests/chaos/orchestrate.py {given}",
-        "seed": seed,
-        "about": {
-            "python": platform.python_version(),
-            "cores": os.cpu_count(),
-            "rate_per_s": rate,
-            "broker": "one node",
-        },
-        "seconds": round(time.monotonic() - began),
-        "kills": faults_done["kills"],
-        "kills_asked": kills,
-        "stopped_by": "the minutes" if len(steps) > taken else "the end of the plan",
-        "faults_observed": verdict["observed"],
-        "counts": verdict["counts"],
-        "time_to_recover_s": {
-            "n": len(outages),
-            "p50": round(outages[len(outages) // 2], 2) if outages else None,
-            "max": round(outages[-1], 2) if outages else None,
-        },
-        "violations": len(verdict["violations"]),
-        "violations_shown": verdict["violations"],
-        "failure_rate_below_at_95_percent": None
-        if verdict["violations"]
-        else round(3 / max(1, faults_done["kills"]), 4),
+        "truncated": damage.truncated,
+        "bit_flipped": damage.flipped,
+        "old": damage.old,
+        "gone": damage.all_gone,
+        "foreign": damage.Foreign(foreign),
     }
 
 
 def main() -> int:
     """The program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=350)
+    parser.add_argument("--kills", type=int, default=350, help="at least so many")
+    parser.add_argument("--minutes", type=float, default=60, help="at least so long")
+    parser.add_argument(
+        "--most-minutes", type=float, help="end in any case after; five more than --minutes unless given"
+    )
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--rate", type=int, default=RATE, help="records a second")
-    parser.add_argument("--minutes", type=float, default=60, help="begin no further fault after this long")
     parser.add_argument("--out", type=Path, help="result file")
     parser.add_argument("--keep", type=Path, help="keep everything in this folder")
     given = parser.parse_args()
     seed = random.randrange(2**32) if given.seed is None else given.seed
+    most = given.most_minutes or given.minutes + 5
     print(f"seed {seed}", flush=True)
+    command = f"--kills {given.kills} --minutes {given.minutes:g} --rate {given.rate} --seed {seed}"
+    result = Result(given.out, f"python tests/chaos/orchestrate.py {command}", seed, given.rate)
     with tempfile.TemporaryDirectory(prefix="fraudstream-chaos-") as temporary:
-        folder = given.keep or Path(temporary)
+        folder: Path = given.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        result = run(seed, given.kills, given.rate, folder, minutes=given.minutes)
-    text = json.dumps(result, indent=2) + "\n"
-    print(text)
-    if given.out:
-        given.out.write_text(text)
-    return 1 if result["violations"] else 0
+        with Field(folder, seed, given.rate, proxied=True) as field:
+            Run(field, result, given.minutes, given.kills, most).go(seed)
+    summary: dict[str, Any] = {k: result.content[k] for k in ("seed", "hours", "kills", "violations", "stopped_by")}
+    print(summary, result.content["violations_shown"], sep="\n", flush=True)
+    return 1 if result.content["violations"] or result.content["trouble_of_the_run"] else 0
 
 
 if __name__ == "__main__":

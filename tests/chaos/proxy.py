@@ -6,12 +6,14 @@ proxy's, which are as long, so that all of a client's traffic passes here.
 
     proxy = Proxy("127.0.0.1:9092")
     proxy.rule = lambda api: Act.HOLD if api == END_TXN else Act.PASS
+    proxy.network.latency_s = 0.05
 """
 
 from __future__ import annotations
 
 import contextlib
 import enum
+import random
 import socket
 import struct
 import threading
@@ -33,6 +35,49 @@ class Act(enum.Enum):
     DELAY = "reaches the broker; its reply comes `delay_s` later"
 
 
+class Network:
+    """What is wrong with the way between clients and broker; nothing at first.
+
+    Attributes:
+        latency_s: Every frame takes so much longer, each way.
+        loss: The share of frames of which a packet is lost: they come one or two retransmission times later, and one
+            in ten of these connections is given up.
+        late, cut: How many frames were late by loss, how many connections it cost.
+    """
+
+    RETRANSMISSION_S = 0.2
+
+    def __init__(self) -> None:
+        self.latency_s = 0.0
+        self.loss = 0.0
+        self.late = self.cut = 0
+        self._whole = threading.Event()
+        self._whole.set()
+        self._dice = random.Random(0)
+
+    def part(self) -> None:
+        """Nothing comes through any more; connections stay open, as they do when a cable is pulled."""
+        self._whole.clear()
+
+    def heal(self) -> None:
+        """All is well; what waited in a partition arrives now."""
+        self.latency_s = self.loss = 0.0
+        self._whole.set()
+
+    def carry(self) -> None:
+        """Takes as long as a frame takes; raises OSError where its connection is lost."""
+        self._whole.wait()
+        if self.loss and self._dice.random() < self.loss:
+            self.late += 1
+            time.sleep(self.RETRANSMISSION_S * self._dice.choice((1, 3)))
+            if self._dice.random() < 0.1:
+                self.cut += 1
+                raise ConnectionResetError("too much was lost")
+        if self.latency_s:
+            time.sleep(self.latency_s)
+        self._whole.wait()
+
+
 class Proxy:
     """Listens on a port of its own until closed.
 
@@ -42,6 +87,7 @@ class Proxy:
     Attributes:
         address: What clients connect to.
         rule: What to do with a request, by its API key; asked once for each.
+        network: What happens to all frames.
         seen: How often each act was done, by API key and act.
         held: The requests that are kept.
         delay_s: Of delayed replies.
@@ -54,24 +100,27 @@ class Proxy:
         self._own_port = self._listener.getsockname()[1]
         self.address = f"{host}:{self._own_port}"
         self.rule: Callable[[int], Act] = lambda _: Act.PASS
+        self.network = Network()
         self.seen: dict[tuple[int, Act], int] = {}
         self.held: list[tuple[socket.socket, bytes]] = []
         self.delay_s = 1.0
-        self._sockets: list[socket.socket] = []
+        self.sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
         """Cuts everything."""
-        for each in [self._listener, *self._sockets]:
+        for each in [self._listener, *self.sockets]:
             _cut(each)
+        self.network.heal()
 
     def release(self) -> int:
         """Sends what was held on to the broker, on the connections it came for; returns how much it was."""
         with self._lock:
             held, self.held = self.held, []
         for upstream, frame in held:
-            upstream.sendall(frame)
+            with contextlib.suppress(OSError):  # the broker may have gone since
+                upstream.sendall(frame)
         return len(held)
 
     def saw(self, api: int, act: Act) -> int:
@@ -82,15 +131,17 @@ class Proxy:
         while True:
             try:
                 client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
                 upstream = socket.create_connection((self._host, self._port), 10)
             except OSError:
-                if self._listener.fileno() < 0:
-                    return
                 _cut(client)
                 continue
+            upstream.settimeout(None)
             for each in (client, upstream):
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._sockets.append(each)
+                self.sockets.add(each)
             Connection(self, client, upstream).start()
 
     def act_on(self, api: int) -> Act:
@@ -129,9 +180,13 @@ class Connection:
         except OSError:
             pass
         finally:
-            _cut(self._client)
+            self._let_go(self._client)
             if not self._keep_upstream:
-                _cut(self._upstream)
+                self._let_go(self._upstream)
+
+    def _let_go(self, each: socket.socket) -> None:
+        _cut(each)
+        self._proxy.sockets.discard(each)
 
     def _requests(self) -> None:
         while (frame := _frame(self._client)) is not None:
@@ -144,6 +199,7 @@ class Connection:
                 self._keep_upstream = True
                 self._proxy.held.append((self._upstream, frame))
                 return
+            self._proxy.network.carry()
             self._upstream.sendall(frame)
 
     def _responses(self) -> None:
@@ -156,6 +212,7 @@ class Connection:
                 continue
             if act is Act.DELAY:
                 time.sleep(self._proxy.delay_s)
+            self._proxy.network.carry()
             self._client.sendall(self._proxy.rewritten(api, frame))
 
 

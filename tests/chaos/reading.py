@@ -11,13 +11,14 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 
 class Record(NamedTuple):
-    """A record and where it lies."""
+    """A record, where it lies, and the timestamp it came with (epoch milliseconds)."""
 
     topic: str
     partition: int
     offset: int
     key: bytes | None
     value: bytes | None
+    at_ms: int = 0
 
     @property
     def fingerprint(self) -> tuple[str, int, int, str]:
@@ -77,7 +78,9 @@ def read_all(bootstrap: str, topic: str, *, committed: bool = True, timeout_s: f
 
 def record_of(message: Any) -> Record:
     """A client's message as a record."""
-    return Record(message.topic(), message.partition(), message.offset(), message.key(), message.value())
+    return Record(
+        message.topic(), message.partition(), message.offset(), message.key(), message.value(), message.timestamp()[1]
+    )
 
 
 def ends(bootstrap: str, topics: list[str], *, stable: bool) -> dict[tuple[str, int], int]:
@@ -89,8 +92,9 @@ def ends(bootstrap: str, topics: list[str], *, stable: bool) -> dict[tuple[str, 
         for topic in topics
         for partition in admin.list_topics(topic, timeout=20).topics[topic].partitions
     ]
-    answers = admin.list_offsets({place: OffsetSpec.latest() for place in places}, isolation_level=level)
-    return {(place.topic, place.partition): future.result().offset for place, future in answers.items()}
+    latest = {place: OffsetSpec.latest() for place in places}
+    answers = admin.list_offsets(latest, isolation_level=level, request_timeout=30)
+    return {(place.topic, place.partition): future.result(60).offset for place, future in answers.items()}
 
 
 def committed_offsets(bootstrap: str, group: str, topic: str) -> dict[int, int]:

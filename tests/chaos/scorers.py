@@ -74,11 +74,20 @@ class Scorers:
                 raise TimeoutError("no scorer was started")
             return self._begun.pop()
 
-    def close(self) -> None:
+    @property
+    def running(self) -> list[Scorer]:
+        """Those that have not ended."""
+        return list(self._running.values())
+
+    def kill(self) -> None:
         """Kills what runs."""
-        for scorer in list(self._running.values()):
+        for scorer in self.running:
             scorer.send(signal.SIGKILL)
             scorer.wait(10)
+
+    def close(self) -> None:
+        """Kills what runs, and ends the nursery."""
+        self.kill()
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(10)

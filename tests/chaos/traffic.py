@@ -63,6 +63,9 @@ class Traffic:
         self._dice = random.Random(seed)
         self._recent: list[tuple[bytes, bytes]] = []
         self._stop = threading.Event()
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._idle = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._failed: list[str] = []
         self._producer = Producer(
@@ -97,9 +100,24 @@ class Traffic:
         if left or self._failed:
             raise RuntimeError(f"{left} records were not sent, {len(self._failed)} failed: {self._failed[:3]}")
 
+    def pause(self) -> None:
+        """Sends nothing more for now; returns when all that was sent is stored."""
+        self._idle.clear()
+        self._flowing.clear()
+        self._idle.wait(10)
+        if self._producer.flush(120):
+            raise RuntimeError("not all records could be sent")
+
+    def resume(self) -> None:
+        """Goes on, with what has not been sent meanwhile first."""
+        self._flowing.set()
+
     def _run(self) -> None:
         began = time.monotonic()
         while not self._stop.wait(0.01):
+            if not self._flowing.is_set():
+                self._idle.set()
+                continue
             due = min(int((time.monotonic() - began) * self._rate) - self.sent, 500)
             for _ in range(due):
                 self._send()
