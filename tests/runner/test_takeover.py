@@ -81,7 +81,7 @@ def test_the_same_instance_takes_over_and_the_first_ends_with_4(
         first = bench.start()
         decided(bench, 50)
         second = Running(scorer(bench))
-        assert first.wait(30) == 4
+        assert first.wait(60) == 4
         decided(bench, bench.committed_events() + 100)
     assert last_line(bench).startswith("error: Another process took")
     assert "Traceback" not in (tmp_path / "scorer.log").read_text()
@@ -104,7 +104,7 @@ def test_a_scorer_that_slept_gives_way_to_its_successor(
         time.sleep(11)
         decided(bench, bench.committed_events() + 100)
         first.send_signal(signal.SIGCONT)
-        assert first.wait(40) == 4, (tmp_path / "scorer.log").read_text()
+        assert first.wait(70) == 4, (tmp_path / "scorer.log").read_text()
         before = bench.committed_events()
         decided(bench, before + 100)
     bench.wait_for(lambda: bench.committed_events() == sent[0])

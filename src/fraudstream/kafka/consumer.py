@@ -29,8 +29,7 @@ _FENCED = {KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID}
 # A fatal error of the client has one code; which one it was is only in its text.
 _FENCED_TEXT = KafkaError(KafkaError.FENCED_INSTANCE_ID).str()
 STATIC_SESSION_MS = 20_000
-"""The session of a static member. Its successor need not wait for its end, and a broker that restarts takes less: a
-member that joins again after its session ended while the broker was away can be fenced by its own first attempt."""
+"""The session of a static member: its successor need not wait for its end, and most restarts of a broker take less."""
 _FETCHING = {
     "isolation.level": "read_committed",
     "enable.auto.commit": False,
@@ -89,6 +88,7 @@ class InputConsumer:
         self._on_revoked = on_revoked
         self._consumer: Any = None
         self._member_id: str | None = None
+        self._batch: list[Message] = []
         self._ends: dict[tuple[str, int], int] = {}
 
     def open(self, timeout_s: float = 10.0) -> None:
@@ -126,6 +126,7 @@ class InputConsumer:
         """
         deadline = time.monotonic() + wait_s
         batch: list[Message] = []
+        self._batch = batch
         while True:
             first = self._consumer.poll(max(0.0, deadline - time.monotonic()))
             if first is None:
@@ -231,6 +232,7 @@ class InputConsumer:
     def _assigned(self, _: Any, partitions: list[TopicPartition]) -> None:
         self._ends.clear()
         self._member_id = self._consumer.memberid()
+        self._batch.clear()  # what was fetched before belongs to the old assignment
         committed = self.committed(partitions)
         if self._on_assigned:
             self._on_assigned(committed)
@@ -264,7 +266,8 @@ class InputConsumer:
         if error.code() == KafkaError._PARTITION_EOF:
             self._ends[(message.topic(), message.partition())] = message.offset()
         elif error.code() in _FENCED or (error.code() == KafkaError._FATAL and _FENCED_TEXT in error.str()):
-            raise self._fenced()
+            self.check_place()
+            self._join_anew()
         elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
             where = f" {message.topic()}" if message.topic() else f"s {', '.join(self._topics)}"
             raise explain(self._settings, error, f"Reading the input topic{where}")
@@ -273,11 +276,31 @@ class InputConsumer:
         return False
 
     def _is_taken(self) -> bool:
-        """Whether another process is in the group under this static member's name."""
+        """Whether another process is in the group under this static member's name, and stays there.
+
+        An attempt of our own to join, whose answer was lost while the broker restarted, looks like one. But nobody
+        sends heartbeats for it: it is gone when its session is over.
+        """
         if self._instance_id is None:
             return False
-        members = KafkaAdmin(self._settings, timeout_s=30.0).group_instances(self._group_id)
-        return any(name == self._instance_id and member != self._member_id for member, name in members.items())
+        admin = KafkaAdmin(self._settings, timeout_s=30.0)
+        own = {self._member_id, self._consumer.memberid()}
+        deadline = time.monotonic() + STATIC_SESSION_MS / 1_000 + 2
+        while any(
+            name == self._instance_id and member not in own
+            for member, name in admin.group_instances(self._group_id).items()
+        ):
+            if time.monotonic() > deadline:
+                return True
+            time.sleep(0.5)
+        return False
+
+    def _join_anew(self) -> None:
+        """Nobody else has our place: what fenced us was an attempt of our own to join. The client is of no more use."""
+        LOGGER.warning("fenced by an earlier attempt of its own to join the group %s; joining anew", self._group_id)
+        self._consumer.close()  # tells of the loss of what is still assigned
+        self._batch.clear()
+        self.open(timeout_s=30.0)
 
     def _fenced(self) -> FencedError:
         return FencedError(
