@@ -7,7 +7,7 @@ import signal
 import time
 
 from field import Field, stop
-from proxy import END_TXN, Act, once
+from proxy import END_TXN, NAMES, Act, once
 from scorers import KILLED, wait_until
 
 from fraudstream.failpoints import POINTS
@@ -87,6 +87,7 @@ def zombie(field: Field, seconds: float) -> None:
     first.send(signal.SIGCONT)
     field.progress(20)
     code = first.wait(60)
+    field.saw("zombies")
     field.saw("fenced" if code == 4 else f"zombie_ended_with_{code}")
     for scorer in (first, second):
         stop(scorer)
@@ -140,7 +141,7 @@ def at_reply(field: Field, api: int, act: Act, times: int = 1) -> bool:
     happened = wait_until(lambda: field.proxy.saw(api, act) >= before + times, MOST_S)
     field.proxy.rule = lambda _: Act.PASS
     if happened:
-        field.saw(f"{act.name}_{api}")
+        field.saw(f"{act.name}_{NAMES[api]}")
     if act is Act.HOLD:
         field.progress(5)
         field.proxy.release()
@@ -163,6 +164,16 @@ def killed_before_the_answer(field: Field) -> bool:
     field.proxy.rule = lambda _: Act.PASS
     field.died("before_the_answer")
     return happened
+
+
+def wrong_clock(field: Field, hours: float, drift: float = 0.0) -> None:
+    """A scorer works under a wall clock that is wrong, or runs too fast or too slow."""
+    scorer = field.scorers.start(clock_ms=round(hours * 3_600_000), drift=drift)
+    field.saw("restarts")
+    field.saw("wrong_clocks")
+    field.goes_on(scorer, "wrong_clock")
+    stop(scorer)
+    field.died("after_wrong_clock")
 
 
 def partition(field: Field, seconds: float) -> None:

@@ -40,9 +40,11 @@ class Field:
         bootstrap: A broker that is there already; None starts one, which faults may be aimed at.
         name: A name no other run on that broker uses.
         proxied: Whether scorers (and nothing else) reach the broker through `proxy`.
+        broker: One to start, and to aim faults at, in place of one in the folder.
 
     Attributes:
         observed: How often each fault was seen to happen, and what else was.
+        killed: How many scorers were, by when.
         outages_s: For each kind of fault, how long it took from its end (or the death) to the next commit.
         violations: What was seen to be wrong while faults went on.
         calm: Stretches without faults, epoch milliseconds.
@@ -57,11 +59,12 @@ class Field:
         name: str = "chaos",
         *,
         proxied: bool = False,
+        broker: LocalBroker | None = None,
     ) -> None:
         self.folder = folder
-        self.broker: LocalBroker | None = None
+        self.broker = broker
         if bootstrap is None:
-            self.broker = LocalBroker(folder / "kafka", heap_mb=384)
+            self.broker = broker or LocalBroker(folder / "kafka", heap_mb=384)
             bootstrap = str(self.broker.start().bootstrap_servers)
         settings = load_settings({"bootstrap_servers": bootstrap}, environ={}, folder=folder)
         self.bench = Workbench(settings, pipeline(shops=True), folder, name)
@@ -74,6 +77,7 @@ class Field:
         self.proxy = Proxy(bootstrap) if proxied else None
         self.scorers = Scorers(self.bench.file, self.proxy.address if self.proxy else bootstrap)
         self.observed = {"kills": 0, "restarts": 0}
+        self.killed: dict[str, int] = {}
         self.outages_s: dict[str, list[float]] = {}
         self.violations: list[str] = []
         self.calm: list[tuple[int, int]] = []
@@ -163,6 +167,7 @@ class Field:
         self._down = (how, time.monotonic())
         self.saw("kills")
         self.saw(how)
+        self.killed[how] = self.killed.get(how, 0) + 1
 
     def kill_broker(self) -> None:
         """SIGKILL to the broker, and a new start on the same files."""

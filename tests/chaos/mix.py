@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import damage
 import faults
 from field import Field
-from proxy import ADD_OFFSETS, ADD_PARTITIONS, END_TXN, HEARTBEAT, PRODUCE, TXN_OFFSET_COMMIT, Act
+from proxy import ADD_OFFSETS, ADD_PARTITIONS, END_TXN, HEARTBEAT, NAMES, PRODUCE, TXN_OFFSET_COMMIT, Act
 
 T = TypeVar("T")
 KINDS = (PRODUCE, ADD_PARTITIONS, ADD_OFFSETS, TXN_OFFSET_COMMIT, END_TXN, HEARTBEAT)
@@ -64,10 +64,12 @@ def decks(seed: int, damages: dict[str, damage.Damage]) -> Iterator[list[Step]]:
             for _ in range(ANY_MOMENT)
         ]
         deck += [
-            Step(f"{act.name} {api}", partial(faults.at_reply, api=api, act=act))
+            Step(f"{act.name} {NAMES[api]}", partial(faults.at_reply, api=api, act=act))
             for api, act in (next(replies) for _ in range(REPLIES_A_DECK))
         ]
         deck.append(Step("killed before the answer", faults.killed_before_the_answer))
+        hours, drift = dice.choice((1.0, -1.0)), dice.choice((0.0, 0.5, -0.5))
+        deck.append(Step("wrong clock", partial(faults.wrong_clock, hours=hours, drift=drift)))
         deck.append(Step("end in order", faults.end_in_order))
         for name in (next(damaging), next(damaging)):
             own = random.Random(dice.random())

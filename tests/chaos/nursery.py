@@ -3,7 +3,7 @@
 A fresh `fraudstream run` spends two seconds on imports, which are not what the faults are aimed at. Each child is a
 process of its own with its own client library, started before any thread exists, and runs the real command.
 
-    stdin:   {"arguments": […], "environment": {…}, "folder": "…", "log": "…"}
+    stdin:   {"arguments": […], "environment": {…}, "folder": "…", "log": "…", "clock": [MS, DRIFT]}
     stdout:  {"started": PID}   {"ended": PID, "code": EXIT CODE OR -SIGNAL}
 """
 
@@ -16,8 +16,24 @@ import os
 import select
 import signal
 import sys
+import time
 import traceback
 from typing import Any
+
+
+def set_clock(wrong_by_ms: int, drift: float) -> None:
+    """Makes this process believe in another time of day; the monotonic clock, and so all waiting, stays as it is.
+
+    What libfaketime would do to Python's part. The client library keeps the right time, which nothing is computed from.
+    """
+    real_ns, began_ns = time.time_ns, time.time_ns()
+
+    def wrong_ns() -> int:
+        now = real_ns()
+        return now + wrong_by_ms * 1_000_000 + int((now - began_ns) * drift)
+
+    time.time_ns = wrong_ns
+    time.time = lambda: wrong_ns() / 1e9
 
 
 def be_scorer(order: dict[str, Any]) -> None:
@@ -32,6 +48,7 @@ def be_scorer(order: dict[str, Any]) -> None:
         os.dup2(log, 1)
         os.dup2(log, 2)
         faulthandler.register(signal.SIGUSR1, sys.stderr)  # where it stands, for a test that waits in vain
+        set_clock(*order["clock"])
         sys.argv = ["fraudstream", *order["arguments"]]
         from fraudstream.cli.main import main
 

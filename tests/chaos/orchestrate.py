@@ -37,7 +37,6 @@ from runner.workbench import Workbench  # noqa: E402
 RATE = 120
 STEP_WITHIN_S = 300.0
 CHECK_WITHIN_S = 900.0
-CHECK_EVERY_S = 600.0
 END_WITHIN_S = 240.0
 """So much of the time is kept for the last check."""
 MOST_TROUBLE = 5
@@ -80,10 +79,14 @@ class Run:
         result: Told everything.
         minutes, kills: It goes on until it has both.
         most_minutes: And ends, whatever it has, when this is over.
+        check_every_s: How often all so far is checked.
     """
 
-    def __init__(self, field: Field, result: Result, minutes: float, kills: int, most_minutes: float) -> None:
+    def __init__(
+        self, field: Field, result: Result, minutes: float, kills: int, most_minutes: float, check_every_s: float
+    ) -> None:
         self._field, self._result = field, result
+        self._check_every_s = check_every_s
         self._minutes, self._kills = minutes, kills
         self._end_s = most_minutes * 60 - min(END_WITHIN_S, most_minutes * 20)
         self._watchdog = Watchdog(field, result)
@@ -102,7 +105,7 @@ class Run:
             self._calm()
             if self._over():
                 break
-            if self._result.seconds - self._checked_at_s > CHECK_EVERY_S:
+            if self._result.seconds - self._checked_at_s > self._check_every_s:
                 self._check()
         self._finish()
 
@@ -179,6 +182,7 @@ def main() -> int:
     parser.add_argument(
         "--most-minutes", type=float, help="end in any case after; five more than --minutes unless given"
     )
+    parser.add_argument("--check-minutes", type=float, default=10, help="check all so far as often as this")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--rate", type=int, default=RATE, help="records a second")
     parser.add_argument("--out", type=Path, help="result file")
@@ -193,7 +197,7 @@ def main() -> int:
         folder: Path = given.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         with Field(folder, seed, given.rate, proxied=True) as field:
-            Run(field, result, given.minutes, given.kills, most).go(seed)
+            Run(field, result, given.minutes, given.kills, most, given.check_minutes * 60).go(seed)
     summary: dict[str, Any] = {k: result.content[k] for k in ("seed", "hours", "kills", "violations", "stopped_by")}
     print(summary, result.content["violations_shown"], sep="\n", flush=True)
     return 1 if result.content["violations"] or result.content["trouble_of_the_run"] else 0

@@ -22,6 +22,14 @@ from collections.abc import Callable
 
 PRODUCE, METADATA, FIND_COORDINATOR, HEARTBEAT = 0, 3, 10, 12
 ADD_PARTITIONS, ADD_OFFSETS, END_TXN, TXN_OFFSET_COMMIT = 24, 25, 26, 28
+NAMES = {
+    PRODUCE: "Produce",
+    HEARTBEAT: "Heartbeat",
+    ADD_PARTITIONS: "AddPartitions",
+    ADD_OFFSETS: "AddOffsets",
+    END_TXN: "EndTxn",
+    TXN_OFFSET_COMMIT: "TxnOffsetCommit",
+}
 
 
 class Act(enum.Enum):

@@ -11,8 +11,12 @@ from typing import Any
 
 from field import Field
 
-NO_FAULTS = ("restarts", "kills", "records", "aborted_records", "drained", "redone", "elsewhere")
-"""What is counted beside the faults."""
+BESIDES = (
+    "restarts", "drained", "redone", "fenced", "fenced_said", "joined_anew", "snapshots_rejected", "records",
+    "aborted_records",
+)  # fmt: skip
+"""What is counted beside the faults: what scorers did about them."""
+OUTCOMES = ("lived_through_", "ended_with_")
 
 
 class Result:
@@ -41,7 +45,9 @@ class Result:
             "hours": 0.0,
             "calm_share": 0.0,
             "kills": 0,
+            "kills_by_moment": {},
             "faults_observed": {},
+            "outcomes": {},
             "violations": 0,
             "violations_shown": [],
             "time_to_recover_s": {},
@@ -66,9 +72,7 @@ class Result:
             {"at_s": round(self.seconds), "violations": len(verdict["violations"]), **verdict["counts"]}
         )
         content["counts"] = verdict["counts"]
-        content["observed_besides"] = {
-            name: verdict["observed"][name] for name in ("records", "aborted_records") if name in verdict["observed"]
-        }
+        content["observed_besides"] = {name: n for name, n in verdict["observed"].items() if name in BESIDES}
 
     def write(self, field: Field) -> None:
         """Brings counts and times up to date, and the file."""
@@ -76,10 +80,15 @@ class Result:
         content["hours"] = round(self.seconds / 3_600, 3)
         content["calm_share"] = round(sum(end - begin for begin, end in field.calm) / 1_000 / max(1, self.seconds), 3)
         content["kills"] = field.observed["kills"]
-        content["faults_observed"] = {k: n for k, n in sorted(field.observed.items()) if k not in NO_FAULTS}
-        content.setdefault("observed_besides", {}).update(
-            {name: field.observed[name] for name in NO_FAULTS if name in field.observed and name != "kills"}
-        )
+        seen = sorted(field.observed.items())
+        content["kills_by_moment"] = dict(sorted(field.killed.items()))
+        content["faults_observed"] = {"scorer_kills": field.observed["kills"]} | {
+            name: n
+            for name, n in seen
+            if name not in field.killed and name not in ("kills", *BESIDES) and not name.startswith(OUTCOMES)
+        }
+        content["outcomes"] = {name: n for name, n in seen if name.startswith(OUTCOMES)}
+        content.setdefault("observed_besides", {}).update({name: n for name, n in seen if name in BESIDES})
         content["time_to_recover_s"] = {"all": recovery([s for each in field.outages_s.values() for s in each])} | {
             kind: recovery(values) for kind, values in sorted(field.outages_s.items())
         }

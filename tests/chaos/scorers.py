@@ -57,14 +57,15 @@ class Scorers:
         if not self._ready.wait(120):
             raise TimeoutError("the nursery did not come up")
 
-    def start(self, failpoint: str = "") -> Scorer:
-        """A scorer, to die at a failpoint if one is named."""
+    def start(self, failpoint: str = "", *, clock_ms: int = 0, drift: float = 0.0) -> Scorer:
+        """A scorer, to die at a failpoint if one is named; its wall clock may be wrong, and run too fast by a share."""
         environment = {"FRAUDSTREAM_FAILPOINT": failpoint, "FRAUDSTREAM_TEST_MODE": "1"} if failpoint else {}
         order = {
             "arguments": ["run", str(self._pipeline), "-b", self._bootstrap, "--json"],
             "environment": environment,
             "folder": str(self._pipeline.parent),
             "log": str(self.log),
+            "clock": [clock_ms, drift],
         }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 import faults
 import pytest
 from field import Field
-from proxy import ADD_OFFSETS, ADD_PARTITIONS, END_TXN, HEARTBEAT, PRODUCE, TXN_OFFSET_COMMIT, Act
+from proxy import ADD_OFFSETS, ADD_PARTITIONS, END_TXN, HEARTBEAT, NAMES, PRODUCE, TXN_OFFSET_COMMIT, Act
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -22,8 +22,8 @@ def test_whatever_is_lost_on_the_way_nothing_is_lost_or_doubled(broker: str, tmp
     print(f"seed {seed}")
     with Field(tmp_path, seed, rate=100, bootstrap=broker, name=unique_id, proxied=True) as field:
         cases = random.Random(seed).sample(CASES, len(CASES))
-        stuck = [f"{act.name} {api}" for api, act in cases if not faults.at_reply(field, api, act)]
+        stuck = [f"{act.name} {NAMES[api]}" for api, act in cases if not faults.at_reply(field, api, act)]
         for _ in range(3):
             assert faults.killed_before_the_answer(field)
-        verdict = field.finish({f"{act.name}_{api}": 1 for api, act in CASES})
+        verdict = field.finish({f"{act.name}_{NAMES[api]}": 1 for api, act in CASES})
     assert (verdict["violations"], stuck) == ([], []), f"seed {seed}: {verdict}"

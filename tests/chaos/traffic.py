@@ -30,7 +30,9 @@ POISON: list[tuple[str, bytes | None]] = [
     ("not_json", GOOD[:-9]),
     ("not_json", b"\xef\xbb\xbf" + GOOD),
     ("not_json", GOOD.replace(b"1.5", b"NaN")),
+    ("not_json", GOOD.replace(b"1.5", b"Infinity")),
     ("not_json", GOOD.replace(b"1.5", b"-Infinity")),
+    ("not_json", b"\x00\x00\x00\x00\x2a" + GOOD),  # a schema registry's id in front
     ("not_json", GOOD.replace(b'"c0"', b'"c\x000"')),
     ("not_object", b"[" + GOOD + b"]"),
     ("wrong_type", event(card=5)),
@@ -134,9 +136,9 @@ class Traffic:
         elif self._recent and dice.random() < 0.01:
             key, value = dice.choice(self._recent)  # a duplicate
         else:
-            # Most in order, some minutes out of order, a few later than the window.
-            behind = dice.choices((0, dice.randrange(600_000), 7_200_000), (950, 45, 5))[0]
-            at = START_MS + 7_200_000 + number * STEP_MS - behind
+            # Most in order, some minutes out of order, a few later than the window, one in a while of the year 1970.
+            now = START_MS + 7_200_000 + number * STEP_MS
+            at = dice.choices((now, now - dice.randrange(600_000), now - 7_200_000, 0), (948, 45, 5, 2))[0]
             amount = dice.randrange(1, 100_000) / 100
             value = event(id=f"e{number}", at=at, card=card, shop=f"s{dice.randrange(5)}", amount=amount)
             self._recent = [*self._recent[-20:], (key, value)]
