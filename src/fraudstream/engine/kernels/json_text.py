@@ -90,20 +90,24 @@ def _after_escape(buffer: Address, i: int) -> int:
     return i + 6
 
 
+@njit(cache=True, nogil=True, forceinline=True)
+def needs_escape(word: np.uint64) -> np.uint64:
+    """The high bit of each byte of a word that is a quote, a backslash or a control character.
+
+    Above the lowest such byte there may be false ones (borrows): only whether there is one, and the lowest, count.
+    """
+    quotes = word ^ _QUOTES
+    backslashes = word ^ _BACKSLASHES
+    return (((quotes - _ONES) & ~quotes) | ((backslashes - _ONES) & ~backslashes) | ((word - _SPACES) & ~word)) & _HIGHS
+
+
 @njit(cache=True, nogil=True)
 def closing_quote(buffer: Address, i: int, end: int) -> tuple[int, bool]:
     """The index of the quote that closes a string whose text starts at i, and whether the text has escapes."""
     escapes = False
     while i < end:
         word = word_at(buffer, i)
-        quotes = word ^ _QUOTES
-        backslashes = word ^ _BACKSLASHES
-        # A byte's high bit is set in `special` where it is a quote, a backslash, a control character or not ASCII.
-        # Above the lowest such byte there may be false ones (borrows), which are never looked at.
-        special = (
-            ((quotes - _ONES) & ~quotes) | ((backslashes - _ONES) & ~backslashes) | ((word - _SPACES) & ~word) | word
-        )
-        special &= _HIGHS
+        special = needs_escape(word) | (word & _HIGHS)  # or is not ASCII
         if special == np.uint64(0):
             i += 8
             continue

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from fraudstream.engine.column import Int64s
+from fraudstream.engine.kernels.json_text import needs_escape
 from fraudstream.engine.kernels.memory import (
     Address,
     address_of,
@@ -41,11 +42,6 @@ LITERAL, SPAN, TEXT, INTEGER, DECIMAL, BOOLEAN, INSTANT, CHOICE, LIST, UNLESS_NU
 _NULL = np.uint64(0x6C6C756E)
 _TRUE = np.uint64(0x65757274)
 _FALSE = np.uint64(0x65736C6166)
-_ONES = np.uint64(0x0101010101010101)
-_HIGHS = np.uint64(0x8080808080808080)
-_SPACES = np.uint64(0x2020202020202020)
-_QUOTES = np.uint64(0x2222222222222222)
-_BACKSLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
 _SHORT = 64
 _HUNDRED = np.uint64(100)
 _TEN = np.uint64(10)
@@ -115,10 +111,7 @@ def _put_text(out: Address, at: int, source: Address, start: int, length: int) -
     end = start + length
     while start < end:
         word = word_at(source, start)
-        quotes = word ^ _QUOTES
-        backslashes = word ^ _BACKSLASHES
-        special = ((quotes - _ONES) & ~quotes) | ((backslashes - _ONES) & ~backslashes) | ((word - _SPACES) & ~word)
-        if special & _HIGHS == np.uint64(0):
+        if needs_escape(word) == np.uint64(0):
             put_word(out, at, word)
             step = min(8, end - start)
             start += step
