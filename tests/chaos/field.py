@@ -218,9 +218,10 @@ class Field:
         self._heal()
         seen = Path(str(self.facts.seen))
         wait_until(lambda: time.time() - seen.stat().st_mtime > 1.5, 30)  # the watcher has come to the end
-        verdict = self._verdict(at_least)
-        self.traffic.resume()
-        return verdict
+        try:
+            return self._verdict(at_least)
+        finally:
+            self.traffic.resume()
 
     def finish(self, at_least: dict[str, int]) -> dict[str, Any]:
         """Heals everything, waits until all is scored, and gives the checker's verdict."""

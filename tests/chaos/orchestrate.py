@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,42 +119,46 @@ class Run:
         return len(result.content["trouble_of_the_run"]) >= MOST_TROUBLE
 
     def _take(self, step: Step) -> None:
-        self._watchdog.expect(step.name, STEP_WITHIN_S)
         began = time.monotonic()
-        try:
-            step.do(self._field)
-        except Exception:  # the run's own trouble: on record, and on with the next step
-            traceback.print_exc()
-            self._result.content["trouble_of_the_run"].append(f"{step.name}: {traceback.format_exc()[-300:]}")
-            self._field.clear()
+        self._guarded(step.name, STEP_WITHIN_S, lambda: step.do(self._field))
         print(f"{self._result.seconds:6.0f} s  {step.name} took {time.monotonic() - began:.1f} s", flush=True)
-        self._result.write(self._field)
 
     def _calm(self) -> None:
         """A third of what the deck took, so that a quarter of all time is calm."""
         length_s = max(10.0, (self._result.seconds - self._calm_at_s) / 3)
-        self._watchdog.expect("calm", length_s + STEP_WITHIN_S)
-        self._field.rest(length_s)
+        self._guarded("calm", length_s + STEP_WITHIN_S, lambda: self._field.rest(length_s))
         self._calm_at_s = self._result.seconds
-        self._result.write(self._field)
 
     def _check(self) -> None:
-        self._watchdog.expect("a check", CHECK_WITHIN_S)
-        self._result.checked(self._field.check(AT_LEAST))
+        self._guarded("a check", CHECK_WITHIN_S, lambda: self._result.checked(self._field.check(AT_LEAST)))
         self._checked_at_s = self._calm_at_s = self._result.seconds
-        self._result.write(self._field)
-        print(f"{self._result.seconds:6.0f} s  checked: {self._result.content['checks'][-1]}", flush=True)
+        print(f"{self._result.seconds:6.0f} s  checked: {self._result.content['checks'][-1:]}", flush=True)
 
     def _finish(self) -> None:
-        self._watchdog.expect("the last check", CHECK_WITHIN_S)
         field = self._field
         field.observed["fenced_said"] = field.scorers.said("error: Another process took")
         field.observed["redone"] = field.scorers.said("done again if it was not committed")
         field.observed["snapshots_rejected"] = field.scorers.said("An older snapshot or the log takes its place")
         field.observed["joined_anew"] = field.scorers.said("joining anew")
-        self._result.checked(field.finish(AT_LEAST | {"kills": min(self._kills, 20), "redone": 1}))
-        self._result.write(field)
+        at_least = AT_LEAST | {"kills": min(self._kills, 20), "redone": 1}
+        checks = len(self._result.content["checks"])
+        self._guarded("the last check", CHECK_WITHIN_S, lambda: self._result.checked(field.finish(at_least)))
+        if len(self._result.content["checks"]) == checks:
+            self._result.content["violations"] += 1
+            self._result.content["violations_shown"].append("the last check could not be made")
+            self._result.write(field)
+
+    def _guarded(self, name: str, within_s: float, do: Callable[[], Any]) -> None:
+        """Does something with a limit; trouble of the run's own goes on record, and it goes on with the next."""
+        self._watchdog.expect(name, within_s)
+        try:
+            do()
+        except Exception:
+            traceback.print_exc()
+            self._result.content["trouble_of_the_run"].append(f"{name}: {traceback.format_exc()[-300:]}")
+            self._field.clear()
         self._watchdog.expect("", float("inf"))
+        self._result.write(self._field)
 
 
 def damages_of(field: Field) -> dict[str, damage.Damage]:
