@@ -88,3 +88,10 @@ def _duckdb(plan: Plan, rows: Rows, *, fast: bool) -> list[Answer]:
 
 
 ENGINES: dict[str, Engine] = {"oracle": oracle, "duckdb": duckdb_exact, "vectorised": vectorised}
+SUPPORTS_MAX_KEYS = {"oracle": True, "duckdb": False, "vectorised": True}
+"""Which keys a cap makes forgotten depends on all events in turn: SQL cannot say it, and refuses such a plan."""
+
+
+def supports(engine: str, plan: Plan) -> bool:
+    """Whether an engine can answer for a plan; one that cannot raises a UsageError."""
+    return plan.pipeline.max_keys is None or SUPPORTS_MAX_KEYS[engine]

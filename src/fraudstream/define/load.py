@@ -126,6 +126,7 @@ def _pipeline(read: Reader, tree: Node, folder: Path | None) -> Pipeline | None:
         rules=read_rules(read, parts.get("rules")),
         model=read_model(read, parts.get("model")),
         policy=read_policy(read, parts.get("policy")),
+        max_keys=read.whole("max_keys", parts.get("max_keys"), None),
         description=read.text("description", parts.get("description")) or "",
     )
     # Without any field, every name in the file would be reported as unknown.

@@ -68,6 +68,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         rules: The rules.
         model: The model, or None for rules alone.
         policy: How scores and hits become an outcome.
+        max_keys: How many keys each history may hold before the least recently seen are forgotten; None: any number.
         description: What it is for.
     """
 
@@ -82,6 +83,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rules: tuple[Rule, ...] = ()
     model: ModelRef | None = None
     policy: Policy = Policy()
+    max_keys: int | None = None
     description: str = ""
 
     def topics_to_create(self) -> list[tuple[str, int]]:

@@ -13,6 +13,7 @@ from fraudstream.define.yaml_tree import LocatedProblem, Node
 from fraudstream.errors import Problem
 
 Word = TypeVar("Word", bound=StrEnum)
+Default = TypeVar("Default", int, None)
 _MOST_NAMES = 20
 _VARIABLE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _VARIABLE_NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
@@ -90,7 +91,7 @@ class Reader:
                 )
         return tuple(text for text in read if text is not None)
 
-    def whole(self, path: str, node: Node | None, default: int) -> int:
+    def whole(self, path: str, node: Node | None, default: Default) -> int | Default:
         """A whole number."""
         text = self.text(path, node)
         if text is None or node is None:

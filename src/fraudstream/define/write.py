@@ -51,6 +51,8 @@ def _document(pipeline: Pipeline) -> dict[str, Any]:
         document["lists"] = {each.name: _list(each) for each in pipeline.lists}
     if pipeline.features:
         document["features"] = {feature.name: _feature(feature) for feature in pipeline.features}
+    if pipeline.max_keys is not None:
+        document["max_keys"] = pipeline.max_keys
     if pipeline.rules:
         document["rules"] = {rule.code: _rule(rule) for rule in pipeline.rules}
     if pipeline.model is not None:

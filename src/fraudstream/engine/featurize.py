@@ -56,6 +56,7 @@ class Featurizer:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._lists = Lists(plan)
+        self._is_capped = any(log.max_keys is not None for log in plan.logs)
         layouts = [state.layout for state in State(plan).logs]
         self._contributors = [Contributor(layout.contributions) for layout in layouts]
 
@@ -68,10 +69,45 @@ class Featurizer:
             labels: Labels with their places among the events.
             features: Whether to compute features; without, only the state moves on (replay).
         """
+        if self._is_capped:
+            return self._within_cap(state, batch, labels, features)
+        slots = [each.keys.slots(*key_of(batch.columns, each.log.by, len(batch))) for each in state.logs]
+        return self._run(state, batch, labels, slots, features)
+
+    def _within_cap(self, state: State, batch: Batch, labels: Labels, features: bool) -> Features:
+        """The same where logs hold so many keys at most: in pieces, which end where a log has to make room.
+
+        Where that is follows from the events, so that cutting the stream into other batches changes nothing.
+        """
+        parts: list[Features] = []
+        keys = [key_of(batch.columns, each.log.by, len(batch)) for each in state.logs]
+        begin = 0
+        while True:
+            times = batch.event_at_ms[begin:]
+            found = [
+                each.keys.slots_within_cap(low[begin:], high[begin:], valid[begin:], times)
+                for each, (low, high, valid) in zip(state.logs, keys, strict=True)
+            ]
+            done = min((rows for _, rows in found), default=len(batch) - begin)
+            end = begin + done
+            is_last = end == len(batch)
+            if done or is_last:
+                piece = batch if done == len(batch) else batch.take(np.arange(begin, end))
+                theirs = labels if done == len(batch) else labels.between(begin, end, to_the_end=is_last)
+                slots = [of_log[:done] for of_log, _ in found]
+                parts.append(self._run(state, piece, theirs, slots, features))
+            if is_last:
+                return parts[0] if len(parts) == 1 else _joined(parts, batch)
+            for each, (_, rows) in zip(state.logs, found, strict=True):
+                if rows == done:
+                    state.evict(each)
+            begin = end
+
+    def _run(self, state: State, batch: Batch, labels: Labels, slots: list[Int64s], features: bool) -> Features:
+        """The features of a batch whose keys have their slots in each log."""
         n = len(batch)
         columns = dict(batch.columns)
         orders = coordinates_of(batch.partition, batch.offset)
-        slots = [self._slots(each, columns, n) for each in state.logs]
         first, changes = self._admit(state, batch, orders, slots, labels)
         original = first < 0
         late = np.zeros(n, np.bool_)
@@ -97,9 +133,6 @@ class Featurizer:
         if features:
             self._evaluate_rest(columns, n)
         return Features(columns, late, first)
-
-    def _slots(self, each: KeyedState, columns: Mapping[str, Column], n: int) -> Int64s:
-        return each.keys.slots(*key_of(columns, each.log.by, n))
 
     def _admit(
         self, state: State, batch: Batch, orders: Int64s, slots: list[Int64s], labels: Labels
@@ -162,6 +195,17 @@ class Featurizer:
         for feature in self._plan.features:
             if feature.expression is not None:
                 columns[feature.name] = evaluate(feature.expression, columns, n)
+
+
+def _joined(parts: list[Features], batch: Batch) -> Features:
+    """The features of a batch that was processed in pieces."""
+    columns = dict(batch.columns)
+    for name in parts[0].columns.keys() - columns.keys():
+        pieces = [part.columns[name] for part in parts]
+        valid = np.concatenate([np.ones(len(p), np.bool_) if p.valid is None else p.valid for p in pieces])
+        columns[name] = Column(pieces[0].type, np.concatenate([p.values for p in pieces]), _where(valid))
+    late = np.concatenate([part.late for part in parts])
+    return Features(columns, late, np.concatenate([part.first for part in parts]))
 
 
 def _where(valid: Bools) -> Bools | None:

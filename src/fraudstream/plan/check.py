@@ -16,6 +16,7 @@ from fraudstream.schema.types import FLOAT, Kind, type_of
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _PIPELINE_NAME = re.compile(r"(?=.{1,63}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TOPIC_NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
+MOST_KEYS = 2**30
 TRAINERS = ("lightgbm", "isolation_forest")
 _ROLES = {
     "id": KEYS,
@@ -129,6 +130,14 @@ def _lines(path: Path) -> list[str]:
         raise OSError("it is not a file")  # a device or a pipe could be read for ever
     lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
     return [line for line in lines if line]
+
+
+def check_max_keys(scope: Scope) -> None:
+    """The cap on keys is a number that makes sense."""
+    most = scope.pipeline.max_keys
+    if most is not None and not 1 <= most <= MOST_KEYS:
+        advice = f"Use a whole number from 1 to {MOST_KEYS}, or leave it out for any number of keys."
+        scope.problem("max_keys", f"{most} keys.", advice)
 
 
 def check_model(scope: Scope) -> None:

@@ -9,7 +9,7 @@ from fraudstream.define.decision import Action, Rule
 from fraudstream.define.pipeline import Pipeline
 from fraudstream.define.reader import suggestion
 from fraudstream.errors import DefinitionError, Problem
-from fraudstream.plan.check import check_event, check_model, check_policy, check_topics, read_lists
+from fraudstream.plan.check import check_event, check_max_keys, check_model, check_policy, check_topics, read_lists
 from fraudstream.plan.features import logs_of, plan_features
 from fraudstream.plan.identity import state_identity, versions_of
 from fraudstream.plan.plan import Plan, PlannedRule
@@ -47,6 +47,7 @@ def try_plan(pipeline: Pipeline, broken: Iterable[str] = ()) -> tuple[Plan | Non
     scope = Scope(pipeline, broken)
     check_topics(scope)
     check_event(scope)
+    check_max_keys(scope)
     lists = read_lists(scope)
     features = plan_features(scope)
     rules = _plan_rules(scope)
@@ -54,7 +55,7 @@ def try_plan(pipeline: Pipeline, broken: Iterable[str] = ()) -> tuple[Plan | Non
     check_policy(scope)
     if scope.problems or scope.broken:
         return None, scope.problems
-    logs = logs_of(features)
+    logs = logs_of(features, pipeline.max_keys)
     dedup_ms = parse_duration(pipeline.event.dedup) if pipeline.event.id else 0
     plan = Plan(
         pipeline=pipeline,

@@ -118,6 +118,9 @@ def _log_reasons(name: str, old: Mapping[str, Any] | None, new: Mapping[str, Any
         for key, what in (("retention_ms", "events"), ("label_retention_ms", "known frauds"))
         if old.get(key) != new.get(key)
     ]
+    if old.get("max_keys") != new.get("max_keys"):
+        most, was = (each.get("max_keys") or "any number of" for each in (new, old))
+        reasons.append(f"the history by {name} holds {most} keys instead of {was}")
     before, after = old.get("stored") or [], new.get("stored") or []
     reasons += [f"the history by {name} now also stores: {each}" for each in after if each not in before]
     reasons += [f"the history by {name} no longer stores: {each}" for each in before if each not in after]

@@ -72,6 +72,7 @@ def outline(plan: Plan) -> dict[str, Any]:
                 "by": log.by,
                 "retention_ms": log.retention_ms,
                 "label_retention_ms": log.label_retention_ms,
+                "max_keys": log.max_keys,
                 "stored": [describe_stored(stored) for stored in log.stored],
                 "bytes_per_event": bytes_per_event(log),
                 "features": [feature.name for feature in log.features],
@@ -163,6 +164,8 @@ def _history_lines(plan: Plan) -> list[str]:
         kept = format_duration(log.retention_ms)
         lines.append(f"by {' and '.join(log.by)}: {kept} of events, about {bytes_per_event(log)} bytes each")
         lines += [f"  {describe_stored(stored)}" for stored in log.stored] or ["  times only"]
+        if log.max_keys is not None:
+            lines.append(f"  at most {log.max_keys:,} keys; the least recently seen are forgotten to make room")
         if log.label_retention_ms:
             lines.append(f"  times of known frauds, {format_duration(log.label_retention_ms)} of them")
     spread = needs_one_process(plan)

@@ -38,8 +38,8 @@ def plan_features(scope: Scope) -> tuple[PlannedFeature, ...]:
     return tuple(planned.values())
 
 
-def logs_of(features: tuple[PlannedFeature, ...]) -> tuple[KeyedLog, ...]:
-    """The keyed logs that features read, in order of first use."""
+def logs_of(features: tuple[PlannedFeature, ...], max_keys: int | None = None) -> tuple[KeyedLog, ...]:
+    """The keyed logs that features read, in order of first use, each of at most so many keys."""
     grouped: dict[tuple[str, ...], list[PlannedFeature]] = {}
     for feature in features:
         if feature.definition.by:
@@ -51,6 +51,7 @@ def logs_of(features: tuple[PlannedFeature, ...]) -> tuple[KeyedLog, ...]:
             stored=tuple(dict.fromkeys(stored for feature in members for stored in feature.stored)),
             features=tuple(members),
             label_retention_ms=max((f.over_ms + f.delay_ms for f in members if f.reads_labels), default=0),
+            max_keys=max_keys,
         )
         for by, members in grouped.items()
     )

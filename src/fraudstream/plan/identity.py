@@ -47,6 +47,7 @@ def describe_state(event: Event, logs: tuple[KeyedLog, ...], dedup_ms: int) -> d
                 "retention_ms": log.retention_ms,
                 "label_retention_ms": log.label_retention_ms,
                 "stored": sorted(describe_stored(stored) for stored in log.stored),
+                **({} if log.max_keys is None else {"max_keys": log.max_keys}),
             }
             for log in logs
         },

@@ -96,6 +96,7 @@ class KeyedLog(msgspec.Struct, frozen=True, kw_only=True):
         stored: What is kept for each event besides its time.
         features: The features read from it.
         label_retention_ms: The longest look-back of its label features; 0 where it has none.
+        max_keys: How many keys it may hold; None: any number.
     """
 
     by: tuple[str, ...]
@@ -103,6 +104,7 @@ class KeyedLog(msgspec.Struct, frozen=True, kw_only=True):
     stored: tuple[Stored, ...]
     features: tuple[PlannedFeature, ...]
     label_retention_ms: int = 0
+    max_keys: int | None = None
 
     @property
     def name(self) -> str:

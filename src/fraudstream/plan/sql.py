@@ -47,9 +47,14 @@ def features_sql(plan: Plan, events_table: str = "events", labels_table: str = "
 
     Raises:
         UsageError: Two names differ only in upper and lower case, which SQL does not tell apart, or a name is one that
-            the query needs for itself.
+            the query needs for itself; or the pipeline has `max_keys`.
     """
     _check_names(plan)
+    if plan.pipeline.max_keys is not None:
+        raise UsageError(
+            f"The pipeline {plan.pipeline.name} has max_keys: which keys are forgotten depends on all events in turn.",
+            "SQL cannot say that. Leave max_keys out for a query; it then gives the values without forgetting.",
+        )
     ctes = {"seen": _seen_in_order(plan, events_table) if fast else _seen(plan, events_table)}
     if not fast and plan.pipeline.event.id:
         ctes = _copies(plan, events_table) | ctes

@@ -47,6 +47,15 @@ class Labels:
     def __len__(self) -> int:
         return len(self.position)
 
+    def between(self, begin: int, end: int, *, to_the_end: bool) -> Labels:
+        """The labels that come before events begin…end-1 of the batch; at its end also those behind all events."""
+        first = int(np.searchsorted(self.position, begin, "left")) if begin else 0
+        last = len(self) if to_the_end else int(np.searchsorted(self.position, end, "left"))
+        rows = slice(first, last)
+        return Labels(
+            self.position[rows] - begin, self.low[rows], self.high[rows], self.fraud[rows], self.labelled_at_ms[rows]
+        )
+
 
 @dataclass(slots=True)
 class LabelChanges:
@@ -124,6 +133,10 @@ class EventIds:
             position[:count], applied_times[:count], applied_orders[:count], change[:count], applied_slots[:, :count]
         )
         return first, changes
+
+    def renumber(self, log: int, new_of: Int64s) -> None:
+        """Follows a change of slots in one of the logs that read labels; see `KeyTable.evict`."""
+        kernel.renumber_slots(self.table, log, new_of)
 
     def _make_room(self, rows: int) -> None:
         """Drops what can no longer matter where the table is full, and doubles it where that is not enough."""

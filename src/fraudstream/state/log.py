@@ -1,4 +1,4 @@
-"""One keyed log in memory: the table of its keys, their blocks, and the pool of rows."""
+"""One keyed log in memory: the blocks of its keys, and the pool of rows."""
 
 from __future__ import annotations
 
@@ -6,47 +6,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fraudstream.state.kernels import log_rows as layout
-from fraudstream.state.kernels.blocks import compact, compact_size
-from fraudstream.state.kernels.hash_table import EMPTY, find_slots, rehash
+from fraudstream.state.kernels.blocks import compact, compact_size, release_blocks
 from fraudstream.state.kernels.keyed_log import run_log
 
 Int64s = npt.NDArray[np.int64]
-UInt64s = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-_SMALLEST_TABLE = 1_024
-_FULLEST = 0.6
-"""Above this share of places taken, probing gets slow; the table doubles."""
+_SMALLEST = 1_024
 _WASTED = 0.2
 """Above this share of free blocks in a full pool, compaction is worth its time."""
-
-
-class KeyTable:
-    """Gives every key a slot: a small number that stays the key's for good."""
-
-    def __init__(self) -> None:
-        self.low: UInt64s = np.zeros(_SMALLEST_TABLE, np.uint64)
-        self.high: UInt64s = np.zeros(_SMALLEST_TABLE, np.uint64)
-        self.slot: npt.NDArray[np.int32] = np.full(_SMALLEST_TABLE, EMPTY, np.int32)
-        self.n_keys = 0
-
-    def slots(self, low: UInt64s, high: UInt64s, valid: Bools) -> Int64s:
-        """int64[n], each row's slot; -1 where its key is null."""
-        self._make_room(len(low))
-        slots: Int64s = np.empty(len(low), np.int64)
-        self.n_keys = find_slots(self.low, self.high, self.slot, low, high, valid, self.n_keys, slots)
-        return slots
-
-    def _make_room(self, rows: int) -> None:
-        size = len(self.slot)
-        while (self.n_keys + rows) > size * _FULLEST:
-            size *= 2
-        if size > len(self.slot):
-            low, high = np.zeros(size, np.uint64), np.zeros(size, np.uint64)
-            slot = np.full(size, EMPTY, np.int32)
-            rehash(self.low, self.high, self.slot, low, high, slot)
-            self.low, self.high, self.slot = low, high, slot
 
 
 class Log:
@@ -62,8 +31,8 @@ class Log:
         self.columns = columns
         self.cuts = cuts
         self.retention_ms = retention_ms
-        self.pool: Int64s = np.zeros((_SMALLEST_TABLE, len(columns)), np.int64)
-        self.blocks: Int64s = np.full((_SMALLEST_TABLE, layout.HINTS + len(cuts)), -1, np.int64)
+        self.pool: Int64s = np.zeros((_SMALLEST, len(columns)), np.int64)
+        self.blocks: Int64s = np.full((_SMALLEST, layout.HINTS + len(cuts)), -1, np.int64)
         self.counters: Int64s = np.full(layout.FREE + layout.SIZE_CLASSES, -1, np.int64)
         self.counters[: layout.FREE] = 0
 
@@ -102,6 +71,10 @@ class Log:
                 valid[reads[reads[:, 0] <= layout.DIFFERENCE, 8]] = slots >= 0
                 return values, floats, valid, late
             self._grow_pool()
+
+    def evict(self, new_of: Int64s) -> None:
+        """Drops the histories of keys that are gone; see `KeyTable.evict`. Their room serves the keys that come."""
+        release_blocks(self.pool, self.blocks, self.counters, new_of)
 
     def _make_blocks(self, keys: int) -> None:
         if keys > len(self.blocks):

@@ -108,7 +108,7 @@ def arrays_of(state: State) -> Arrays:
     arrays: Arrays = {}
     for index, keyed in enumerate(state.logs):
         keys = keyed.keys
-        arrays |= {f"{index}.low": keys.low, f"{index}.high": keys.high, f"{index}.slot": keys.slot}
+        arrays |= {f"{index}.{part}": array for part, array in keys.arrays().items()}
         for part, log in (("events", keyed.events), ("frauds", keyed.frauds)):
             if log is not None:
                 used = min(keys.n_keys, len(log.blocks))
@@ -126,9 +126,7 @@ def restore(plan: Plan, header: Header, arrays: Arrays) -> State:
     state.sequence = header.sequence
     failpoints.hit("restore")
     for index, keyed in enumerate(state.logs):
-        keys = keyed.keys
-        keys.low, keys.high, keys.slot = (arrays[f"{index}.{part}"] for part in ("low", "high", "slot"))
-        keys.n_keys = int(np.count_nonzero(keys.slot >= 0))
+        keyed.keys.restore({part: arrays[f"{index}.{part}"] for part in keyed.keys.arrays()})
         for part, log in (("events", keyed.events), ("frauds", keyed.frauds)):
             if log is not None:
                 _restore_log(log, arrays, f"{index}.{part}")

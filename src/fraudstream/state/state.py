@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fraudstream.plan.plan import KeyedLog, Plan
 from fraudstream.state.ids import EventIds
+from fraudstream.state.keys import EVICTED, EVICTED_EARLY, KeyTable
 from fraudstream.state.layout import LabelLayout, LogLayout
-from fraudstream.state.log import KeyTable, Log
+from fraudstream.state.log import Log
 
 
 class KeyedState:
@@ -14,7 +15,7 @@ class KeyedState:
     def __init__(self, log: KeyedLog) -> None:
         self.log = log
         self.layout = LogLayout(log)
-        self.keys = KeyTable()
+        self.keys = KeyTable(log.max_keys)
         self.events = Log(self.layout.columns, self.layout.cuts, log.retention_ms)
         self.label_layout = LabelLayout(log) if log.label_retention_ms else None
         self.frauds: Log | None = None
@@ -39,19 +40,35 @@ class State:
         self.ids = EventIds(plan.dedup_ms, plan.label_retention_ms, labelled) if plan.pipeline.event.id else None
         self.sequence = 0
 
+    def evict(self, keyed: KeyedState) -> None:
+        """Forgets the least recently seen keys of one log that is full, with all that is known of them."""
+        new_of = keyed.keys.evict(keyed.log.retention_ms)
+        keyed.events.evict(new_of)
+        if keyed.frauds is not None:
+            keyed.frauds.evict(new_of)
+            assert self.ids is not None
+            labelled = [state for state in self.logs if state.frauds is not None]
+            self.ids.renumber(labelled.index(keyed), new_of)
+
     @property
     def size_bytes(self) -> int:
         """Memory the state's arrays take, unused room included."""
-        arrays = [
-            array
-            for state in self.logs
-            for log in (state.events, state.frauds)
-            if log is not None
-            for array in (log.pool, log.blocks, state.keys.low, state.keys.high, state.keys.slot)
-        ]
+        logs = [log for state in self.logs for log in (state.events, state.frauds) if log is not None]
+        arrays = [array for log in logs for array in (log.pool, log.blocks)]
+        arrays += [array for state in self.logs for array in state.keys.arrays().values()]
         return sum(array.nbytes for array in arrays) + (self.ids.table.nbytes if self.ids else 0)
 
     @property
     def n_keys(self) -> int:
         """How many keys are known, over all logs."""
         return sum(state.keys.n_keys for state in self.logs)
+
+    @property
+    def evicted_keys_total(self) -> int:
+        """How many keys were forgotten to make room, over all logs."""
+        return sum(int(state.keys.counters[EVICTED]) for state in self.logs)
+
+    @property
+    def evicted_early_total(self) -> int:
+        """How many of them features could still have looked back on: a sign that `max_keys` is too small."""
+        return sum(int(state.keys.counters[EVICTED_EARLY]) for state in self.logs)

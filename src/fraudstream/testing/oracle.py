@@ -61,9 +61,10 @@ class Label(NamedTuple):
 
 @dataclass(slots=True)
 class Known:
-    """What is kept under an event's id: its first copy, and the label believed."""
+    """What is kept under an event's id: its first copy, the histories it came into by log, and the label believed."""
 
     row: Row
+    histories: dict[str, History]
     label: Label | None = None
 
 
@@ -75,8 +76,10 @@ class History:
         rows: Its events of the last `retention_ms`, up to the newest.
         frauds: Those known to be fraud, of the last `label_retention_ms` up to the newest that ever was.
         newest_fraud_at: The time of that newest one.
+        seen_at: The newest time of any event with the key, late ones and copies too.
     """
 
+    seen_at: int
     rows: list[Row] = field(default_factory=list)
     frauds: list[Row] = field(default_factory=list)
     newest_fraud_at: int | None = None
@@ -91,7 +94,7 @@ class Oracle:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.histories: dict[tuple[str, Key], History] = {}
+        self.histories: dict[str, dict[Key, History]] = {log.name: {} for log in plan.logs}
         self.known: dict[str, Known] = {}
         self.waiting: dict[str, Label] = {}
         self.newest_at: int | None = None
@@ -104,12 +107,13 @@ class Oracle:
         first = self._first_copy(row)
         features: dict[str, Value] = {}
         late = False
+        histories: dict[str, History] = {}
         for log in self.plan.logs:
             key = key_of(log, event)
             if key is None:
                 features |= {feature.name: None for feature in log.features}
                 continue
-            history = self.histories.setdefault((log.name, key), History())
+            history = histories[log.name] = self._history(log, key, row.event_at)
             if first is None:
                 is_too_late = forget(history, row.event_at, log.retention_ms)
                 late = late or is_too_late
@@ -123,7 +127,7 @@ class Oracle:
             elif feature.expression is not None:
                 features[feature.name] = evaluate_plain(feature.expression, {**event, **features})
         if first is None:
-            self._remember(row)
+            self._remember(row, histories)
         answer = Answer(
             features={feature.name: features[feature.name] for feature in self.plan.features},
             late=late,
@@ -141,6 +145,18 @@ class Oracle:
             self.waiting[str(event_id)] = max(label, self.waiting.get(str(event_id), label))
         else:
             self._believe(label, known)
+
+    def _history(self, log: KeyedLog, key: Key, event_at: int) -> History:
+        """The history of a key that is seen now; where it is new and the log full, others are forgotten first."""
+        histories = self.histories[log.name]
+        if key not in histories and len(histories) == log.max_keys:
+            kept = log.max_keys - max(1, log.max_keys // 8)
+            # Of keys seen last at the same instant those go first that have been known longer: the sort is stable.
+            for each in sorted(histories, key=lambda each: histories[each].seen_at)[: log.max_keys - kept]:
+                del histories[each]
+        history = histories.setdefault(key, History(event_at))
+        history.seen_at = max(history.seen_at, event_at)
+        return history
 
     # ── ids ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -165,11 +181,11 @@ class Oracle:
         is_remembered = known.row.event_at > self.newest_at - 2 * self.plan.dedup_ms
         return known.row if is_near and is_remembered else None
 
-    def _remember(self, row: Row) -> None:
+    def _remember(self, row: Row, histories: dict[str, History]) -> None:
         event_id = self._id_of(row)
         if event_id is None:
             return
-        self.known[event_id] = Known(row)
+        self.known[event_id] = Known(row, histories)
         waiting = self.waiting.pop(event_id, None)
         # A label this old can only be about an event that is as old: the one now come merely has the same id.
         if waiting is not None and not self._is_expired(waiting.labelled_at):
@@ -185,15 +201,15 @@ class Oracle:
         """Believes a label if it is greater than the one believed so far, and its event not too old."""
         if not self._is_expired(known.row.event_at) and (known.label is None or label > known.label):
             known.label = label
-            self._apply(label, known.row)
+            self._apply(label, known)
 
-    def _apply(self, label: Label, row: Row) -> None:
-        """Makes an event known as fraud, or no longer, in every log with label features."""
+    def _apply(self, label: Label, known: Known) -> None:
+        """Makes an event known as fraud, or no longer, in the histories it came into, be they forgotten or not."""
+        row = known.row
         for log in self.plan.logs:
-            key = key_of(log, row.fields)
-            if key is None or log.label_retention_ms == 0:
+            history = known.histories.get(log.name)
+            if history is None or log.label_retention_ms == 0:
                 continue
-            history = self.histories.setdefault((log.name, key), History())
             history.frauds = [fraud for fraud in history.frauds if place(fraud) != place(row)]
             if label.is_fraud:
                 newest = row.event_at if history.newest_fraud_at is None else history.newest_fraud_at

@@ -193,6 +193,27 @@ def insert(pool, blocks, slot, position, columns, time, order, contributions, ev
 
 
 @njit(cache=True, nogil=True)
+def release_blocks(pool, blocks, counters, new_of):
+    """Frees the blocks of keys that go, and moves the others to their new slots; returns how many slots there are.
+
+    Args:
+        pool, blocks, counters: The log.
+        new_of: int64[keys], each slot's new one, rising, -1 for those that go. There may be fewer blocks than keys.
+    """
+    slots = min(blocks.shape[0], new_of.shape[0])
+    used = 0
+    for slot in range(slots):
+        if new_of[slot] >= 0:
+            if used != slot:
+                blocks[used] = blocks[slot]
+            used += 1
+        elif blocks[slot, OFFSET] >= 0:
+            _release(pool, counters, blocks[slot, OFFSET], blocks[slot, CLASS])
+    blocks[used:slots] = -1
+    return used
+
+
+@njit(cache=True, nogil=True)
 def compact_size(blocks):
     """How many rows `compact` needs."""
     rows = 0

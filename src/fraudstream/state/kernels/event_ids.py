@@ -187,3 +187,17 @@ def count_live(table, counters, dedup, label_retention):
         if time != FREE and (table[row, LABELLED] if time == PENDING else time) > horizon:
             live += 1
     return live
+
+
+@njit(cache=True, nogil=True)
+def renumber_slots(table, log, new_of):
+    """Follows a change of a label log's slots; a label of an event whose key is gone has nowhere to go: -1.
+
+    Args:
+        table: The table of ids.
+        log: Which of the logs that read labels.
+        new_of: int64[keys], each slot's new one, -1 for those that go.
+    """
+    for row in range(table.shape[0]):
+        if table[row, TIME] != FREE and table[row, TIME] != PENDING and table[row, SLOTS + log] >= 0:
+            table[row, SLOTS + log] = new_of[table[row, SLOTS + log]]
