@@ -85,10 +85,11 @@ def _stopped_by_signals(loop: StreamLoop) -> Iterator[None]:
 def _show_line(now: Statistics) -> None:
     latency = "–" if now.latency_ms_p50 is None else f"{now.latency_ms_p50:.0f}/{now.latency_ms_p99:.0f} ms"
     lag = "?" if now.lag is None else f"{now.lag:,}"
+    evicted = f"  keys evicted {now.evicted_keys_total:,}" if now.evicted_keys_total else ""
     replayed = f"  replayed {now.replayed:,}" if now.replayed and not now.events else ""
     show_note(
         f"{now.seconds:6.0f} s  {now.events_per_second:>9,.0f} events/s  lag {lag:>9}  p50/p99 {latency:>12}  "
-        f"alerts {now.alerts:>7,}  dead letters {now.dead_letters:>5,}{replayed}"
+        f"alerts {now.alerts:>7,}  dead letters {now.dead_letters:>5,}{evicted}{replayed}"
     )
 
 
@@ -101,5 +102,8 @@ def _show_summary(name: str, total: Statistics) -> None:
         f"  approve {total.approved:,}   review {total.reviewed:,}   block {total.blocked:,}\n"
         f"  {total.alerts:,} alerts"
         f", {total.late:,} late, {total.duplicates:,} duplicates{degraded}, {total.labels:,} labels\n"
+        f"  {total.keys:,} keys known, {total.evicted_keys_total:,} evicted ({total.evicted_early_total:,} early), "
+        f"{total.pending_labels:,} labels waiting, {total.expired_labels_total:,} expired; "
+        f"state {total.state_bytes / 2**20:,.0f} MB\n"
         f"  produce to commit p50 / p99: {latency}"
     )

@@ -147,7 +147,7 @@ class StreamLoop:
                 self._save(wait=True)
             except (TransactionAborted, TransactionInDoubt) as reason:
                 LOGGER.warning("the last transaction is left to the next start: %s", reason)
-            return self._meter.summary(self._lag())
+            return self._meter.summary(self._lag(), self._state)
         finally:
             # From here on nothing is saved: after an error the state may be ahead of its positions.
             self._closing = True
@@ -354,7 +354,7 @@ class StreamLoop:
         if now - self._told_at > STATISTICS_S:
             self._told_at = now
             if self._on_statistics is not None:
-                self._on_statistics(self._meter.read(self._lag()))
+                self._on_statistics(self._meter.read(self._lag(), self._state))
 
     def _lag(self) -> int | None:
         """Records not yet decided; None while unknown."""

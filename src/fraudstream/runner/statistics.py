@@ -9,6 +9,7 @@ import numpy as np
 
 from fraudstream.engine.column import Int64s
 from fraudstream.engine.decisions import Decisions
+from fraudstream.state.state import State
 
 _LONGEST_MS = 60_000
 
@@ -28,6 +29,12 @@ class Statistics(msgspec.Struct, kw_only=True):
         events_per_second: Over the interval.
         lag: Records not yet delivered to the scorer, or held by it; None while unknown.
         latency_ms_p50, latency_ms_p99: From the Kafka timestamp to the commit, over the interval; None without events.
+        keys: Keys known now, over all histories.
+        evicted_keys_total: Keys forgotten because of the pipeline's `max_keys`, since the state began.
+        evicted_early_total: Those of them that features could still have looked back on: `max_keys` is too small.
+        pending_labels: Labels that wait for their event.
+        expired_labels_total: Labels that came too late for any feature, since the state began.
+        state_bytes: Memory of the state, room in reserve included.
         seconds: Since the start.
     """
 
@@ -49,6 +56,12 @@ class Statistics(msgspec.Struct, kw_only=True):
     lag: int | None = None
     latency_ms_p50: float | None = None
     latency_ms_p99: float | None = None
+    keys: int = 0
+    evicted_keys_total: int = 0
+    evicted_early_total: int = 0
+    pending_labels: int = 0
+    expired_labels_total: int = 0
+    state_bytes: int = 0
     seconds: float = 0.0
 
 
@@ -82,22 +95,29 @@ class Meter:
         ages = np.clip(at_ms - decisions.batch.timestamp_ms, 0, _LONGEST_MS)
         self._latencies += np.bincount(ages, minlength=_LONGEST_MS + 1)
 
-    def read(self, lag: int | None) -> Statistics:
-        """The totals with the figures of the interval since the last reading."""
+    def read(self, lag: int | None, state: State) -> Statistics:
+        """The totals with the figures of the interval since the last reading, and of the state as it is now."""
         now = time.monotonic()
         totals = self.totals
         totals.seconds = now - self._started_at
         totals.events_per_second = (totals.events - self._events_before) / max(now - self._read_at, 1e-9)
         totals.lag = lag
+        totals.keys = state.n_keys
+        totals.evicted_keys_total = state.evicted_keys_total
+        totals.evicted_early_total = state.evicted_early_total
+        if state.ids is not None:
+            totals.pending_labels = state.ids.pending_labels
+            totals.expired_labels_total = state.ids.expired_labels_total
+        totals.state_bytes = state.size_bytes
         totals.latency_ms_p50, totals.latency_ms_p99 = quantiles(self._latencies)
         self._all_latencies += self._latencies
         self._latencies[:] = 0
         self._read_at, self._events_before = now, totals.events
         return msgspec.structs.replace(totals)
 
-    def summary(self, lag: int | None) -> Statistics:
+    def summary(self, lag: int | None, state: State) -> Statistics:
         """The totals with rates and latencies over the whole run."""
-        last = self.read(lag)
+        last = self.read(lag, state)
         p50, p99 = quantiles(self._all_latencies)
         rate = last.events / max(last.seconds, 1e-9)
         return msgspec.structs.replace(last, events_per_second=rate, latency_ms_p50=p50, latency_ms_p99=p99)
