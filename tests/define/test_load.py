@@ -93,6 +93,7 @@ PROBLEMS = [
     (("name: card-watch\n", ""), "name", None, "is missing", "Every pipeline says its `name`"),
     (("input: {name: tx, partitions: 3}\n", ""), "input", None, "is missing", "`input`"),
     (("partitions: 3", "partitions: three"), "input.partitions", 14, "'three' where a whole number", "like 6"),
+    (("input: {", "max_keys: many\ninput: {"), "max_keys", 14, "'many' where a whole number", "like 6"),
     (("{name: tx, partitions: 3}", "{partitions: 3}"), "input", 14, "no name", "Add `name: …`"),
     (("decimal(3)", "decimel(3)"), "event.fields.amount", 11, "'decimel(3)' is not a type", "'decimal'"),
     (("card: string", "card: string(3)"), "event.fields.card", 10, "does not take digits", "Only decimal"),

@@ -61,6 +61,7 @@ def unique(values: st.SearchStrategy[object], key: str) -> st.SearchStrategy[tup
 TOPICS = st.builds(Topic, name=TEXTS, partitions=st.integers(1, 9))
 PIPELINES = st.builds(
     Pipeline,
+    max_keys=st.none() | st.integers(1, 10**9),
     name=TEXTS,
     description=TEXTS,
     event=st.builds(

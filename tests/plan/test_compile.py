@@ -121,6 +121,7 @@ OTHER_PROBLEMS = [
     ({"input": Topic(name="a b")}, "input", "not a topic name", "at most 249"),
     ({"input": Topic(name="..")}, "input", "not a topic name", "at most 249"),
     ({"input": Topic(name="labels")}, "labels", "is also `input`", "of its own"),
+    ({"max_keys": 0}, "max_keys", "0 keys", "1 to 1073741824"),
     ({"input": Topic(name="tx", partitions=0)}, "input", "0 partitions", "1 to 10000"),
     ({"routes": ()}, "routes", "no route", "at least one"),
     ({"event": {"fields": (FIELD, FIELD)}}, "event.fields.extra", "declared twice", "one declaration"),

@@ -51,6 +51,7 @@ REASONS = {
     "a field's digits": "the field amount changed: scale was 2, now 3",
     "a new field": "the field more is new: what is a dead letter may differ",
     "event time": "event time was at, now none",
+    "a cap on keys": "the history by card holds 1000 keys instead of any number of",
     "the dedup horizon": "the horizon within which an id is a duplicate was 1d, now 1h",
 }
 

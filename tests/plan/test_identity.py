@@ -44,6 +44,7 @@ OTHER_STATE = {
     "event time": [("  time: at\n", "")],
     "the dedup horizon": [("  time: at\n", "  time: at\n  dedup: 1h\n")],
     "the longest record": [("  time: at\n", "  time: at\n  max_bytes: 100\n")],
+    "a cap on keys": [("features:\n", "max_keys: 1000\nfeatures:\n")],
     "how far ahead time may be": [("  time: at\n", "  time: at\n  max_future: 1h\n")],
 }
 
