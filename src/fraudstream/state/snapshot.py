@@ -26,7 +26,7 @@ from fraudstream.state.kernels import log_rows as kernel
 from fraudstream.state.log import Log
 from fraudstream.state.state import State
 
-MAGIC = b"fsstate1"
+MAGIC = b"fsstate2"
 _DIGEST_BYTES = 16
 _KEPT = 3
 _CHUNK_BYTES = 1 << 22
