@@ -16,7 +16,7 @@ from fraudstream.plan.compile import plan_of
 from fraudstream.plan.identity import describe_state
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
-from fraudstream.state.snapshot import Header, arrays_of, read_snapshot, snapshots_in, write_snapshot
+from fraudstream.state.snapshot import MAGIC, Header, arrays_of, read_snapshot, snapshots_in, write_snapshot
 from fraudstream.state.state import State
 
 PLAN = plan_of_everything()
@@ -67,7 +67,7 @@ def test_a_truncated_file_is_found(whole: bytes, tmp_path: Path, place: float) -
     refuse(tmp_path, whole[: int(place * len(whole))])
 
 
-@pytest.mark.parametrize("content", [b"", b"f", b"fsstate1", b"\0" * 100, b"fsstate1" + b"\xff" * 40])
+@pytest.mark.parametrize("content", [b"", b"f", MAGIC, b"\0" * 100, MAGIC + b"\xff" * 40])
 def test_what_is_no_snapshot_is_refused(tmp_path: Path, content: bytes) -> None:
     """Whatever it is."""
     refuse(tmp_path, content)
