@@ -36,7 +36,7 @@ def rare() -> list[Step]:
     return [
         Step("broker killed", faults.broker_killed),
         Step("broker killed", faults.broker_killed),
-        Step("broker paused", partial(faults.broker_paused, seconds=7)),
+        Step("broker paused", partial(faults.broker_paused, seconds=5)),
         Step("zombie", partial(faults.zombie, seconds=11)),
         Step("sleeper", partial(faults.sleeper, seconds=12)),
         Step("partition", partial(faults.partition, seconds=8)),

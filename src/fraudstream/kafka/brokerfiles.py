@@ -31,8 +31,10 @@ def server_properties(data: Path, port: int, controller_port: int) -> str:
         "num.network.threads": "2",
         "num.io.threads": "4",
         "background.threads": "2",
-        # After a crash the new process may register only when the old one's session is over (default 9 s).
-        "broker.session.timeout.ms": "3000",
+        # After a crash the new process may register only when the old one's session is over. But a broker that stands
+        # still for longer than its session loses the leadership of all its partitions for a moment, and a transaction
+        # that ends in that moment loses its markers: it hangs for good, and with it the group's offsets.
+        "broker.session.timeout.ms": "9000",
         "broker.heartbeat.interval.ms": "500",
         # Quick to join, and quick to end what a killed scorer left open.
         "group.initial.rebalance.delay.ms": "0",
