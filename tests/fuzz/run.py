@@ -1,6 +1,6 @@
 """`make fuzz`: coverage-guided fuzzing of three targets, then ten million records through the decoder.
 
-    python -m fuzz.run [--executions 10000000] [--guided-seconds 120] [--seed 1] [--out bench/fuzz.json]
+    python -m fuzz.run [--executions 10000000] [--guided-seconds 100] [--seed 1] [--out bench/fuzz.json]
 
 What the guided decoder keeps is mutated further in the mass run. A finding ends the run with its reproduction.
 """
@@ -86,7 +86,7 @@ def main() -> None:
     """Fuzz, and write the figures."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--executions", type=int, default=10_000_000)
-    parser.add_argument("--guided-seconds", type=int, default=120)
+    parser.add_argument("--guided-seconds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=random.randrange(2**31))
     parser.add_argument("--out", type=Path, default=Path("bench/fuzz.json"))
     given = parser.parse_args()
