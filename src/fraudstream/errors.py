@@ -6,6 +6,7 @@
     ├── DefinitionError       a pipeline file has problems; carries all of them                exit 2
     ├── DataError             a file of history or labels cannot be read                       exit 2
     ├── ModelError            a model artefact is missing, damaged or does not fit             exit 2
+    │   └── DamagedModel      … damaged: another version, or the rules alone, can take its place
     ├── StateError            a snapshot cannot be used                                        exit 2
     ├── ToolError             Java, Maven or another program is missing or failed              exit 2
     ├── BrokerUnreachable     no Kafka broker answered                                         exit 3
@@ -79,6 +80,10 @@ class DataError(FraudstreamError):
 
 class ModelError(FraudstreamError):
     """A model artefact is missing, damaged, or was trained for other features."""
+
+
+class DamagedModel(ModelError):
+    """A model artefact cannot be read, is not the file that was signed off, or cannot be run."""
 
 
 class StateError(FraudstreamError):

@@ -4,59 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from fraudstream.define.decision import ModelRef
 from fraudstream.errors import ModelError
-from fraudstream.models.artifact import Manifest, save_artifact, version_of
 from fraudstream.settings import Settings
 
 from .small import assert_once, events, pipeline, score_here
+from .tiny_model import FEATURES, save
 from .workbench import Workbench
 
 pytestmark = pytest.mark.kafka
-FEATURES = ("amount", "card_count")
-
-
-def tiny_model(weight: float) -> bytes:
-    """A model whose score is the amount times a weight."""
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["score"])],
-        "tiny",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 2])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])],
-        [helper.make_tensor("w", TensorProto.FLOAT, [2, 1], np.array([weight, 0], np.float32))],
-    )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    made.ir_version = 9
-    onnx.checker.check_model(made)
-    return bytes(made.SerializeToString())
-
-
-def save(bench: Workbench, weight: float) -> str:
-    """Makes a tiny model the current one; returns its version."""
-    raw = tiny_model(weight)
-    version, sha256 = version_of(raw)
-    manifest = Manifest(
-        name=bench.pipeline.name,
-        version=version,
-        sha256=sha256,
-        trainer="test",
-        features=FEATURES,
-        missing=-1,
-        output="score",
-    )
-    save_artifact(bench.folder / "models", manifest, raw)
-    return version
 
 
 def test_without_its_model_decisions_are_degraded_and_with_it_they_name_it(
     kafka_settings: Settings, tmp_path: Path, unique_id: str
 ) -> None:
-    """Rules decide meanwhile; the model trained later is taken by the next start; a damaged one is refused."""
+    """Rules decide meanwhile; the model trained later is taken by the next start; one for other features is refused."""
     bench = Workbench(kafka_settings, pipeline(model=ModelRef(features=FEATURES)), tmp_path, unique_id)
     values, keys = events(90)
     topic = bench.pipeline.input.name
@@ -76,6 +40,6 @@ def test_without_its_model_decisions_are_degraded_and_with_it_they_name_it(
     assert [each["model_score"] for each in decisions[60:]] == pytest.approx(
         [amount * 0.0005 for amount in amounts[60:]], rel=1e-5
     )
-    (tmp_path / "models" / bench.pipeline.name / second / "model.onnx").write_bytes(b"no")
-    with pytest.raises(ModelError, match="SHA-256"):
+    bench.change(model=ModelRef(features=FEATURES[::-1]))
+    with pytest.raises(ModelError, match="other features"):
         score_here(bench)

@@ -39,15 +39,16 @@ def command(
     Statistics are shown every second while it runs, and once more at the end.
     """
     from fraudstream.pipelines import find_plan
-    from fraudstream.runner.start import Options, load_scorer, start
+    from fraudstream.runner.serving import load_scorer
+    from fraudstream.runner.start import Options, start
 
     settings = settings_from(bootstrap_servers, config, values)
     plan = find_plan(pipeline, settings.pipelines_folder)
     name = plan.pipeline.name
     if plan.pipeline.model is not None and load_scorer(plan, settings) is None:
         show_note(
-            f"note: no model of {name} is in {settings.models_folder}; deciding by rules alone, flagged degraded. "
-            f"Train one with `fraudstream train {name} --data FILE`."
+            f"note: no model of {name} that can serve is in {settings.models_folder}; deciding by rules alone, "
+            f"flagged degraded. Train one with `fraudstream train {name} --data FILE`."
         )
     show = show_json if as_json else _show_line
     loop = start(plan, settings, Options(group, instance, rebuild_state), show)

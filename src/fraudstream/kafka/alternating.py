@@ -10,11 +10,12 @@ a later offset stand whatever order the markers come in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
+from fraudstream.kafka.client import build, client_config
 from fraudstream.kafka.transactions import TransactionalProducer
 from fraudstream.settings import Settings
 
@@ -29,6 +30,7 @@ class AlternatingProducer:
     """
 
     def __init__(self, settings: Settings, transactional_id: str, **options: int) -> None:
+        self._settings = settings
         self.transactional_id = transactional_id
         self._producers = [TransactionalProducer(settings, f"{transactional_id}-{lane}", **options) for lane in (0, 1)]
         self._turn = 0
@@ -72,6 +74,28 @@ class AlternatingProducer:
         self.rebuilds += 1
         for producer in self._producers:
             producer.rebuild(timeout_s)
+
+    def close_hanging(self, topics: Mapping[str, int], group_id: str, input_topic: str) -> None:
+        """Closes what transactions of these ids left hanging: neither committed nor aborted, and nobody at it any more.
+
+        Kafka's coordinator takes a partition without a leader for a deleted one, and leaves out its marker (seen in
+        4.3.1, when the only broker had stood still for longer than its session). The group's offsets then cannot be
+        read, and readers of the outputs wait, for good. What hangs was not committed as far as anybody can see, so it
+        is aborted.
+
+        Args:
+            topics: Every topic that transactions of these ids write to, and its partitions.
+            group_id: Whose offsets they commit.
+            input_topic: One of the topics these offsets are of.
+        """
+        outputs = [TopicPartition(name, number) for name, count in topics.items() for number in range(count)]
+        consumer = build(Consumer, self._settings, client_config(self._settings) | {"group.id": group_id})
+        try:
+            self.rebuild()
+            for producer in self._producers:
+                producer.close_hanging(outputs, [TopicPartition(input_topic, 0, 0)], consumer.consumer_group_metadata())
+        finally:
+            consumer.close()
 
     def close(self) -> None:
         """Closes both."""

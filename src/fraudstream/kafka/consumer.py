@@ -30,6 +30,8 @@ _FENCED = {KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID}
 _FENCED_TEXT = KafkaError(KafkaError.FENCED_INSTANCE_ID).str()
 STATIC_SESSION_MS = 20_000
 """The session of a static member: its successor need not wait for its end, and most restarts of a broker take less."""
+HANGING_AFTER_S = 15.0
+"""Committed offsets that cannot be read for so long have a transaction on them that nobody ends: ours last 10 s."""
 _FETCHING = {
     "isolation.level": "read_committed",
     "enable.auto.commit": False,
@@ -68,6 +70,8 @@ class InputConsumer:
             It may change the offsets in place to start elsewhere.
         on_revoked: Told the partitions about to be taken away. The transaction in hand must be finished or aborted
             before it returns. `lost` is true where they are already another member's and a commit would fail.
+        on_hanging: Told when the committed offsets stay unreadable for longer than a transaction lasts; see
+            `AlternatingProducer.close_hanging`. The question is asked once more then.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class InputConsumer:
         instance_id: str | None = None,
         on_assigned: PartitionsHandler | None = None,
         on_revoked: Callable[[list[TopicPartition], bool], None] | None = None,
+        on_hanging: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
         self._topics = list(topics)
@@ -86,6 +91,7 @@ class InputConsumer:
         self._instance_id = instance_id
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
+        self._on_hanging = on_hanging
         self._consumer: Any = None
         self._member_id: str | None = None
         self._batch: list[Message] = []
@@ -159,14 +165,27 @@ class InputConsumer:
         asked = self.assignment() if partitions is None else partitions
         if not asked:
             return []
+        asked = [TopicPartition(p.topic, p.partition) for p in asked]
         try:
-            answered = self._consumer.committed([TopicPartition(p.topic, p.partition) for p in asked], timeout_s)
+            answered = self._settled(asked, timeout_s)
         except KafkaException as failed:
             raise explain(self._settings, failed.args[0], f"Reading the offsets of group {self._group_id}") from None
         for partition in answered:
             if partition.error is not None:
                 raise explain(self._settings, partition.error, f"Reading the offsets of group {self._group_id}")
         return list(answered)
+
+    def _settled(self, asked: list[TopicPartition], timeout_s: float) -> list[TopicPartition]:
+        """The committed offsets; where a transaction on them hangs, once it has been closed."""
+        if self._on_hanging is not None:
+            try:
+                return list(self._consumer.committed(asked, HANGING_AFTER_S))
+            except KafkaException as failed:
+                if failed.args[0].code() != KafkaError._TIMED_OUT:
+                    raise
+            LOGGER.warning("the offsets of group %s cannot be read: closing what hangs on them", self._group_id)
+            self._on_hanging()
+        return list(self._consumer.committed(asked, timeout_s))
 
     def rewind(self, offsets: list[TopicPartition]) -> None:
         """Makes the next record of each partition the one at its offset; a negative offset means the earliest.

@@ -247,6 +247,28 @@ class TransactionalProducer:
         if self._watch.reason:
             raise TransactionInDoubt(self._watch.reason)
 
+    def close_hanging(
+        self, outputs: Sequence[TopicPartition], offsets: Sequence[TopicPartition], group_metadata: Any
+    ) -> None:
+        """Aborts a transaction on all these partitions, and with it what an earlier one left hanging on them.
+
+        A partition whose marker never came takes the next marker of the same producer id for it.
+
+        Raises:
+            TransactionInDoubt, FencedError: As for `commit`.
+        """
+        self.begin()
+        for each in outputs:
+            self._producer.produce(each.topic, value=None, key=b"never committed", partition=each.partition)
+        timeout_s = self._timeout_ms / 1_000
+        if self._producer.flush(timeout_s):
+            raise TransactionInDoubt("the records that close a hanging transaction could not be sent")
+        try:
+            self._producer.send_offsets_to_transaction(list(offsets), group_metadata, timeout_s)
+        except KafkaException as failed:
+            raise self._doubt(failed.args[0]) from None
+        self.abort()
+
     def rebuild(self, timeout_s: float = 30.0) -> None:
         """Destroys the producer and opens a new one under the same id, with a new epoch that fences what is late.
 

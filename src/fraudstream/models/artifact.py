@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from fraudstream.errors import ModelError
+from fraudstream.errors import DamagedModel
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,25 +88,40 @@ def load_artifact(folder: Path, name: str) -> Artifact | None:
     """The current artefact of a model, or None if none was ever saved.
 
     Raises:
-        ModelError: It is there but damaged.
+        DamagedModel: It is there but damaged.
     """
-    home = folder / name
     try:
-        version = (home / "current").read_text(encoding="utf-8").strip()
+        version = (folder / name / "current").read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
+    return load_version(folder, name, version)
+
+
+def load_version(folder: Path, name: str, version: str) -> Artifact:
+    """One version of a model.
+
+    Raises:
+        DamagedModel: It is not there, or damaged.
+    """
+    home = folder / name
     place = home / version
     try:
         onnx = (place / "model.onnx").read_bytes()
         manifest = msgspec.json.decode((place / "manifest.json").read_bytes(), type=Manifest)
     except (OSError, msgspec.MsgspecError) as error:
-        raise ModelError(
+        raise DamagedModel(
             f"The model {name!r}, version {version!r}, in {home} cannot be read: {error}.",
             f"Train it again, or write another version's name into {home / 'current'}.",
         ) from error
     if version_of(onnx)[1] != manifest.sha256:
-        raise ModelError(
+        raise DamagedModel(
             f"{place / 'model.onnx'} is not the file its manifest was written for (the SHA-256 differs).",
             f"Restore the file, train again, or write another version's name into {home / 'current'}.",
         )
     return Artifact(manifest, onnx)
+
+
+def versions_in(folder: Path, name: str) -> list[str]:
+    """Every version of a model that was ever saved, the last one saved first."""
+    places = [place for place in (folder / name).glob("[0-9a-f]*") if place.is_dir()]
+    return [place.name for place in sorted(places, key=lambda place: place.stat().st_mtime_ns, reverse=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fraudstream.errors import ModelError
+from fraudstream.errors import DamagedModel, ModelError
 from fraudstream.models.artifact import Artifact
 
 Floats = npt.NDArray[np.float64]
@@ -19,7 +19,8 @@ class OnnxScorer:
         features: The inputs the pipeline declares; they must be the model's.
 
     Raises:
-        ModelError: The artefact does not fit the pipeline, or is not a model ONNX Runtime can run.
+        ModelError: The artefact was trained for other features.
+        DamagedModel: It is not a model that ONNX Runtime can run.
     """
 
     def __init__(self, artifact: Artifact, features: tuple[str, ...]) -> None:
@@ -40,7 +41,7 @@ class OnnxScorer:
         try:
             self._session = onnxruntime.InferenceSession(artifact.onnx, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has no common base for its errors
-            raise ModelError(
+            raise DamagedModel(
                 f"The model {manifest.name!r}, version {manifest.version}, cannot be loaded: {error}.",
                 "Train it again, or write another version's name into the model's `current` file.",
             ) from error

@@ -17,13 +17,12 @@ from fraudstream.kafka.alternating import AlternatingProducer
 from fraudstream.kafka.client import check_reachable
 from fraudstream.kafka.consumer import STATIC_SESSION_MS, InputConsumer
 from fraudstream.kafka.identity import log_identity
-from fraudstream.models.artifact import load_artifact
-from fraudstream.models.scorer import OnnxScorer
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
 from fraudstream.runner.inputs import features_beyond_key, input_topics, not_alone
 from fraudstream.runner.intake import Intake
 from fraudstream.runner.loop import StreamLoop
+from fraudstream.runner.serving import load_scorer
 from fraudstream.runner.statistics import Statistics
 from fraudstream.runner.warmup import warm_up
 from fraudstream.schema.event import FieldType
@@ -46,19 +45,6 @@ class Options(NamedTuple):
     group: str | None = None
     instance: str = "0"
     rebuild_state: bool = False
-
-
-def load_scorer(plan: Plan, settings: Settings) -> OnnxScorer | None:
-    """The current model of a pipeline; None where it declares none or none has been trained.
-
-    Raises:
-        ModelError: It is there but damaged, or was trained for other features.
-    """
-    model = plan.pipeline.model
-    if model is None:
-        return None
-    artifact = load_artifact(settings.models_folder, model.name or plan.pipeline.name)
-    return OnnxScorer(artifact, model.features) if artifact is not None else None
 
 
 def start(
@@ -91,6 +77,8 @@ def start(
     decoder = Decoder(plan.pipeline.event)
     intake = Intake(decoder, inputs[1] if len(inputs) > 1 else None, integer_ids=_has_integer_ids(plan))
     warm_up(program, decoder)
+    producer = AlternatingProducer(settings, member)
+    written = {name: count for name, count in topics.items() if name not in inputs}
     consumer_of = partial(
         InputConsumer,
         settings,
@@ -98,12 +86,13 @@ def start(
         group,
         # A static member takes its predecessor's place at once, instead of waiting for its session to end.
         instance_id=member if features_beyond_key(plan) else None,
+        on_hanging=partial(producer.close_hanging, written, group, plan.pipeline.input.name),
     )
     return StreamLoop(
         plan,
         program,
         consumer_of,
-        AlternatingProducer(settings, member),
+        producer,
         checkpoints,
         intake,
         input_partitions=topics[plan.pipeline.input.name],
