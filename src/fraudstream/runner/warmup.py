@@ -13,6 +13,7 @@ from fraudstream.engine.decode import Decoder
 from fraudstream.engine.encode import Encoder
 from fraudstream.engine.kernels.fingerprint import fingerprint
 from fraudstream.engine.program import Program
+from fraudstream.plan.compile import plan_of
 from fraudstream.schema.event import Event, Field, FieldType, TimeFormat
 from fraudstream.state.ids import Labels
 
@@ -45,6 +46,10 @@ def warm_up(program: Program, decoder: Decoder) -> None:
         encoder = Encoder(plan)
         for form in Form:
             encoder.encode(form, decisions, np.arange(len(batch), dtype=np.int64))
+    if plan.pipeline.max_keys is not None:
+        # Keys are evicted long after the start, and the stream should not wait for the compiler then either.
+        tight = Program(plan_of(msgspec.structs.replace(plan.pipeline, max_keys=1)))
+        tight.learn(tight.new_state(), batch, labels)
 
 
 def sample(event: Event, row: int) -> bytes:
