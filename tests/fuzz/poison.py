@@ -132,6 +132,13 @@ def _wrong_values() -> Iterator[Poison]:
     yield Poison("an exponent of 30 digits", _number(b"1e" + b"9" * 30), reject.OUT_OF_RANGE)
     yield Poison("30-digit amount", _number(b"9" * 30), reject.OUT_OF_RANGE)
     yield Poison("30-digit integer", GOOD.replace(b'"count": 5', b'"count": ' + b"9" * 30), reject.OUT_OF_RANGE)
+    many = b"9" * 60_000
+    yield Poison("60,000-digit amount", _number(many), reject.OUT_OF_RANGE)
+    yield Poison("60,000-digit amount in quotes", _number(b'"' + many + b'"'), reject.OUT_OF_RANGE)
+    yield Poison("60,000-digit float", _number(many, b"-0.25"), reject.OUT_OF_RANGE)
+    yield Poison("60,000-digit integer", GOOD.replace(b'"count": 5', b'"count": ' + many), reject.OUT_OF_RANGE)
+    yield Poison("60,000-digit time", GOOD.replace(b'"seen_ms": 5', b'"seen_ms": ' + many), reject.OUT_OF_RANGE)
+    yield Poison("7,000 keys in one object, two alike", _many_keys(), reject.DUPLICATE_KEY)
     yield Poison("NUL in a text", good(id="t\0"), reject.OUT_OF_RANGE)
     yield Poison("a text of 1,025 bytes", good(id="x" * 1_025), reject.OUT_OF_RANGE)
     yield Poison("a time that is no time", good(at="yesterday"), reject.BAD_TIME)
@@ -140,6 +147,12 @@ def _wrong_values() -> Iterator[Poison]:
     yield Poison("year 2262", good(at="2262-04-11T00:00:00Z"), reject.FUTURE_TIME)
     yield Poison("year 2263", good(at="2263-01-01T00:00:00Z"), reject.OUT_OF_RANGE)
     yield Poison("in two days", good(at="2026-11-25T20:00:01Z"), reject.FUTURE_TIME)
+
+
+def _many_keys() -> bytes:
+    """As many members as fit, of which the last repeats one in the middle: finding it must not take squared time."""
+    members = b",".join(b'"%x":1' % key for key in range(7_000))
+    return GOOD[:-1] + b"," + members + b',"%x":1}' % 3_500
 
 
 def _hostile_json() -> Iterator[Poison]:
@@ -182,6 +195,9 @@ def _at_the_limits() -> Iterator[Poison]:
     yield Poison("64 levels", _with(b'"x": ' + b"[" * 63 + b"]" * 63), None)
     yield Poison("year 1970", good(at="1970-01-01T00:00:00Z"), None)
     yield Poison("a text of 1,024 bytes", good(id="x" * 1_024), None)
+    yield Poison("seconds of 60,001 digits", GOOD.replace(b'"seen_s": 1.5', b'"seen_s": 1.' + b"5" * 60_000), None)
+    yield Poison("milliseconds of 60,000 digits", GOOD.replace(b"00.123Z", b"00." + b"1" * 60_000 + b"Z"), None)
+    yield Poison("a decimal of 60,000 zeros", _number(b"57." + b"0" * 60_000), None)
     yield Poison("emoji", good(id="\U0001f600"), None)
     yield Poison("largest amount", _number(b"1000000000000.00").replace(b'"fine"', b'"x"'), RejectClass.OUT_OF_RANGE)
     yield Poison("65,536 bytes", GOOD + b" " * (65_536 - len(GOOD)), None)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from conformance.test_long_streams import plan_of_everything
 from fraudstream.plan.compile import plan_of
 from fraudstream.plan.diff import explain_mismatch
+from fraudstream.plan.explain import explain
 from fraudstream.plan.identity import describe_state
 from fraudstream.state.keys import EVICTED, EVICTED_EARLY, KeyTable, kept_keys
 from fraudstream.state.snapshot import Header, arrays_of, read_snapshot, restore, write_snapshot
@@ -107,6 +108,8 @@ def test_the_cap_belongs_to_the_state_and_a_difference_is_explained() -> None:
     free = plan_of(msgspec.structs.replace(PLAN.pipeline, max_keys=None))
     more = plan_of(msgspec.structs.replace(PLAN.pipeline, max_keys=17))
     assert len({free.state_identity, more.state_identity, PLAN.state_identity}) == 3
+    assert "at most 16 keys" in explain(PLAN)
+    assert "at most" not in explain(free).partition("Features")[0].partition("History")[2]
     described = [describe_state(each.pipeline.event, each.logs, each.dedup_ms) for each in (free, PLAN, more)]
     assert "max_keys" not in str(described[0])
     assert "the history by card holds 16 keys instead of any number of" in explain_mismatch(described[0], described[1])
