@@ -87,7 +87,9 @@ def test_every_library_has_its_reason() -> None:
     assert [name for name in names if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", page)] == []
 
 
-@pytest.mark.parametrize("target", ["setup", "check", "test", "demo", "bench", "real-data", "lock", "clean"])
+@pytest.mark.parametrize(
+    "target", ["setup", "check", "test", "demo", "bench", "chaos", "fuzz", "real-data", "lock", "clean"]
+)
 def test_make_knows_its_targets(target: str) -> None:
     """Every target is listed by `make help` and can be planned."""
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
