@@ -32,6 +32,7 @@ def check(facts: Facts) -> dict[str, Any]:
     violations = (
         invariants.i1_exactly_once(found) + invariants.i2_order(found, facts) + invariants.i3_state(found, facts)
     )
+    violations += invariants.i3_snapshot(found, facts)
     latency_ms: dict[str, Any] = {}
     if facts.seen is not None:
         seen = seen_in(Path(facts.seen))

@@ -254,6 +254,8 @@ class Field:
         self.facts.observed = self.observed
         self.facts.at_least = at_least
         self.facts.calm = tuple(self.calm)
+        written = sorted(self.state_folder.glob("*.snapshot"), key=lambda path: path.stat().st_mtime_ns)
+        self.facts.snapshot = str(written[-1]) if written else None
         self._note_facts()
         facts = str(self.folder / "facts.json")
         verdict: dict[str, Any] = program(str(CHECKER), "check", facts)

@@ -7,8 +7,10 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from kept import digest_of, read_kept
 from reading import Record
 
 MOST_SHOWN = 5
@@ -26,6 +28,7 @@ class Facts:
         window_ms, dedup_ms: The window's length and the dedup horizon.
         planted: The poison that was sent: class and SHA-256 of the value (None without one).
         seen: A file of what a reader saw during the faults, or None.
+        snapshot: The last snapshot, or None.
         calm: Stretches of time without faults, from and to in epoch milliseconds.
         observed: How often each fault was seen to have happened.
         at_least: What of it, and of `records` and `aborted_records`, there must be.
@@ -47,6 +50,7 @@ class Facts:
     dedup_ms: int = 3_600_000
     planted: tuple[tuple[str, str | None], ...] = ()
     seen: str | None = None
+    snapshot: str | None = None
     calm: tuple[tuple[int, int], ...] = ()
     observed: dict[str, int] | None = None
     at_least: dict[str, int] | None = None
@@ -168,6 +172,34 @@ def i3_state(found: Found, facts: Facts) -> list[str]:
         if expected != actual:
             wrong.append(f"{place}: duplicate, late, count, sum are {actual}, not {expected}")
     return shown("I3", wrong)
+
+
+def i3_snapshot(found: Found, facts: Facts) -> list[str]:
+    """The hash of what a snapshot keeps of the cards equals that of the log up to the snapshot's offsets."""
+    if facts.snapshot is None:
+        return []
+    try:
+        kept = read_kept(Path(facts.snapshot), facts.input)
+    except (OSError, ValueError) as error:
+        return shown("I3", [str(error)])
+    decided = {coordinates(each["decision"]["input"]) for _, each in found.decisions}
+    events = [
+        json.loads(found.inputs[place].value or b"")
+        for place in sorted(decided & found.inputs.keys())
+        if place[1] < kept.offsets.get(place[0], 0)
+    ]
+    newest: dict[Any, int] = {}
+    for event in events:
+        newest[event[facts.key]] = max(newest.get(event[facts.key], -(10**15)), event[facts.time])
+    histories: dict[Any, dict[Any, tuple[int, int]]] = {key: {} for key in newest}
+    for event in events:
+        if event[facts.time] > newest[event[facts.key]] - facts.window_ms:
+            histories[event[facts.key]][event[facts.id]] = event[facts.time], round(event[facts.amount] * 100)
+    expected = [tuple(sorted(each.values())) for each in histories.values()]
+    if digest_of(expected) == digest_of(kept.histories):
+        return []
+    differing = len(set(expected) ^ set(kept.histories))
+    return shown("I3", [f"{Path(facts.snapshot).name} keeps other histories than the log gives: {differing} differ"])
 
 
 def i4_no_aborted_reads(seen: list[tuple[str, int, int, str]], fresh: list[Record]) -> list[str]:

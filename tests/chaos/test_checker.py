@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from checker import check
 from invariants import Facts
+from reading import read_all
+from rescore import differences
 from traffic import POISON
 
 from fraudstream.engine.encode import Encoder
+from fraudstream.engine.program import Program
 from fraudstream.kafka.producer import BulkProducer
 from fraudstream.kafka.transactions import TransactionAborted, TransactionInDoubt
+from fraudstream.pipelines import find_plan
+from fraudstream.runner import outputs
 from fraudstream.runner.committer import Committer
 from fraudstream.runner.loop import StreamLoop
 from fraudstream.runner.outputs import Outputs
@@ -134,6 +141,29 @@ def wall_clock(monkeypatch: pytest.MonkeyPatch, _: StreamLoop, __: Settings) -> 
     monkeypatch.setattr(Encoder, "encode", encode)
 
 
+def out_of_order(monkeypatch: pytest.MonkeyPatch, _: StreamLoop, __: Settings) -> None:
+    real = Outputs.of
+
+    def of(self: Outputs, *arguments: Any) -> Any:
+        records = real(self, *arguments)
+        for each in records:
+            each.values.reverse()
+            each.keys.reverse()
+        return records
+
+    monkeypatch.setattr(Outputs, "of", of)
+
+
+def letters_cut(monkeypatch: pytest.MonkeyPatch, _: StreamLoop, __: Settings) -> None:
+    real = outputs.dead_letter
+    monkeypatch.setattr(outputs, "dead_letter", lambda *given: real(*given[:-2], (given[-2] or b"x")[:-1], given[-1]))
+
+
+def another_model(monkeypatch: pytest.MonkeyPatch, _: StreamLoop, __: Settings) -> None:
+    real = Program.versions
+    monkeypatch.setattr(Program, "versions", lambda self: real(self) | {"rules": str(time.time_ns() // 10_000_000)})
+
+
 def scored(bench: Workbench, monkeypatch: pytest.MonkeyPatch, breaks: Breaks | None) -> list[str]:
     """Scores a topic in many transactions, by a loop made wrong or the real one; returns what the checker finds."""
     values, keys = events(COUNT)
@@ -144,10 +174,16 @@ def scored(bench: Workbench, monkeypatch: pytest.MonkeyPatch, breaks: Breaks | N
     if breaks:
         breaks(monkeypatch, loop, bench.settings)
     loop.run(until_caught_up=True)
-    import hashlib
-
     planted = tuple((kind, None if value is None else hashlib.sha256(value).hexdigest()) for kind, value in POISON)
-    return list(check(facts_of(bench, planted=planted))["violations"])
+    facts = facts_of(bench, planted=planted, snapshot=str(newest_snapshot(bench)))
+    found = list(check(facts)["violations"])
+    return found + differences(find_plan(bench.file), facts, partial(read_all, facts.bootstrap))
+
+
+def newest_snapshot(bench: Workbench) -> Path:
+    """What the scorer left at its end."""
+    (folder,) = (bench.folder / ".fraudstream" / "state").iterdir()
+    return max(folder.glob("*.snapshot"))
 
 
 @pytest.mark.kafka
@@ -179,7 +215,11 @@ def test_nothing_is_wrong_with_the_real_loop(
         (one_dropped, "I1"),
         (state_kept, "I3"),
         (wall_clock, "I3"),
+        (wall_clock, "I7"),
         (alerts_outside, "I5"),
+        (out_of_order, "I2"),
+        (letters_cut, "I9"),
+        (another_model, "I7"),
     ],
 )
 def test_a_loop_made_wrong_is_caught(
@@ -190,15 +230,17 @@ def test_a_loop_made_wrong_is_caught(
     breaks: Breaks,
     caught: str,
 ) -> None:
-    """Each by the invariant that is about it."""
+    """Offsets outside the transaction, no transaction, an alert outside it, an error swallowed, a record dropped, state
+    kept after an abort, a wall clock in a feature, records out of order, a dead letter cut, versions that change: each
+    is caught by the invariant that is about it."""
     bench = Workbench(kafka_settings, pipeline(), tmp_path, unique_id)
     found = scored(bench, monkeypatch, breaks)
     assert caught in {each.split(":")[0] for each in found}, found
 
 
 def test_the_checker_imports_nothing_of_the_scorer() -> None:
-    allowed = {"confluent_kafka", "invariants", "reading", *sys.stdlib_module_names}
-    for name in ("checker.py", "invariants.py", "reading.py"):
+    allowed = {"confluent_kafka", "invariants", "kept", "reading", *sys.stdlib_module_names}
+    for name in ("checker.py", "invariants.py", "kept.py", "reading.py"):
         for node in ast.walk(ast.parse((HERE / name).read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 assert {alias.name.split(".")[0] for alias in node.names} <= allowed

@@ -5,10 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import struct
+from array import array
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import invariants
+import kept
 import pytest
 from invariants import Facts, Found
 from reading import Record
@@ -112,6 +117,75 @@ def test_a_record_that_one_reader_did_not_see_is_told() -> None:
     assert "was not seen" in invariants.i4_no_aborted_reads(seen[1:], fresh)[0]
     assert "is not there" in invariants.i4_no_aborted_reads(seen, fresh[1:])[0]
     assert len(invariants.i4_no_aborted_reads([*seen, seen[0]], fresh)) == 1
+
+
+def snapshot_of(path: Path, histories: list[list[tuple[int, int]]], end: int) -> str:
+    """A snapshot with what the checker looks at, written as the scorer writes it: ghost rows, running sums, blocks."""
+    pool, blocks = array("q"), array("q")
+    for history in histories:
+        blocks.extend([len(pool) // 2, 0, 1, len(history)])
+        total = 70
+        pool.extend([-1, total])
+        for at, minor in history:
+            total += minor
+            pool.extend([at, total])
+    parts = {"0.events.pool": (pool, 2), "0.events.blocks": (blocks, 4)}
+    described = [{"name": n, "dtype": "<i8", "shape": [len(a) // width, width]} for n, (a, width) in parts.items()]
+    header = json.dumps({"offsets": {"in/0": end}, "arrays": described}).encode()
+    content = kept.MAGIC + struct.pack("<Q", len(header)) + header + b"".join(a.tobytes() for a, _ in parts.values())
+    path.write_bytes(content + hashlib.blake2b(content, digest_size=kept.DIGEST_BYTES).digest())
+    return str(path)
+
+
+RIGHT = [(0, 150), (2_000, 150), (3_000, 150), (5_000, 150)]
+
+
+def test_a_snapshot_that_keeps_what_the_log_gives_is_passed(tmp_path: Path) -> None:
+    path = snapshot_of(tmp_path / "s", [RIGHT], 6)
+    assert invariants.i3_snapshot(world(), replace(FACTS, snapshot=path)) == []
+    path = snapshot_of(tmp_path / "s", [RIGHT[:3]], 5)  # it stands before the last event
+    assert invariants.i3_snapshot(world(), replace(FACTS, snapshot=path)) == []
+
+
+@pytest.mark.parametrize(
+    "histories",
+    [
+        [RIGHT[1:]],
+        [[*RIGHT[:3], (5_000, 151)]],
+        [[*RIGHT[:3], (5_001, 150)]],
+        [RIGHT, [(1, 1)]],
+        [[*RIGHT, RIGHT[-1]]],
+        [],
+    ],
+)
+def test_a_snapshot_that_keeps_anything_else_is_told(tmp_path: Path, histories: list[list[tuple[int, int]]]) -> None:
+    path = snapshot_of(tmp_path / "s", histories, 6)
+    assert "other histories" in invariants.i3_snapshot(world(), replace(FACTS, snapshot=path))[0]
+
+
+def test_a_snapshot_with_another_bit_or_none_at_all_is_told(tmp_path: Path) -> None:
+    path = Path(snapshot_of(tmp_path / "s", [RIGHT], 6))
+    content = bytearray(path.read_bytes())
+    content[-40] ^= 1
+    path.write_bytes(content)
+    assert "checksum" in invariants.i3_snapshot(world(), replace(FACTS, snapshot=str(path)))[0]
+    assert invariants.i3_snapshot(world(), replace(FACTS, snapshot=str(tmp_path / "none"))) != []
+
+
+def test_latency_is_told_apart_for_calm_and_faults_and_calm_must_have_been_seen() -> None:
+    found = world()
+    for number, record in enumerate(found.inputs.values()):
+        found.inputs[record.partition, record.offset] = record._replace(at_ms=1_000 * number)
+    seen = [
+        (*record.fingerprint, found.inputs[0, each["decision"]["input"]["offset"]].at_ms + 7)
+        for record, each in found.decisions
+    ]
+    facts = replace(FACTS, calm=((1_500, 3_500),))
+    figures, wrong = invariants.i10_service(found, seen, facts)
+    assert (figures["calm"]["n"], figures["faults"]["n"], wrong) == (2, 2, [])
+    assert figures["calm"]["p99"] == figures["calm"]["p50"] == 7
+    _, wrong = invariants.i10_service(found, seen, replace(FACTS, calm=((90_000, 91_000),)))
+    assert wrong == ["I10: no decision was seen in calm"]
 
 
 def test_lag_and_a_hanging_transaction_are_told() -> None:
