@@ -22,6 +22,7 @@ LazyGroup.table = {
     "alerts": LazyCommand("fraudstream.cli.alerts", "Follow a pipeline's alerts."),
     "simulate": LazyCommand("fraudstream.cli.simulate", "Generate transactions with fraud, to Kafka or files."),
     "produce": LazyCommand("fraudstream.cli.produce", "Send a history file to a topic, in event-time order."),
+    "evaluate": LazyCommand("fraudstream.cli.evaluate", "Judge a pipeline's model on several periods of a history."),
     "train": LazyCommand("fraudstream.cli.train", "Train a pipeline's model from a history file."),
 }
 

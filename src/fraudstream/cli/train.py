@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fraudstream.cli.console import show_json, show_note
+from fraudstream.cli.console import show_json
+from fraudstream.cli.history import (
+    Columns,
+    Data,
+    LabelColumn,
+    TimeColumn,
+    TruthFile,
+    Without,
+    duration,
+    note_rejected,
+    open_history,
+    progress,
+    truth_for,
+)
 from fraudstream.cli.options import AsJson, ConfigFile, SetValues, settings_from
 from fraudstream.errors import UsageError
-from fraudstream.units import format_duration, format_instant, parse_duration
+from fraudstream.units import format_duration, format_instant
 
 if TYPE_CHECKING:
     from fraudstream.plan.plan import Plan
     from fraudstream.training.history import History
-    from fraudstream.training.train import Show, Trained
-    from fraudstream.training.truth import Truth
+    from fraudstream.training.train import Trained
 
 
 def command(
     pipeline: Annotated[str, typer.Argument(metavar="FILE | NAME", help="A pipeline's YAML file, or its name.")],
-    data: Annotated[Path, typer.Option("--data", metavar="FILE", help="Past events: .parquet, .csv or .jsonl.")],
-    label: Annotated[
-        str | None, typer.Option("--label", metavar="COLUMN", help="Column of the truth; guessed; none: there is none.")
-    ] = None,
-    truth: Annotated[
-        Path | None, typer.Option("--truth", metavar="FILE", help="Truth by event id, as `simulate --truth` writes it.")
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option("--column", metavar="FIELD=COLUMN", help="A field's column, named otherwise; repeatable."),
-    ] = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option("--without", metavar="FIELD", help="A field the history does not have; repeatable."),
-    ] = None,
-    time_column: Annotated[
-        str | None, typer.Option("--time", metavar="COLUMN", help="Event time, where events have none; guessed.")
-    ] = None,
+    data: Data,
+    label: LabelColumn = None,
+    truth: TruthFile = None,
+    column: Columns = None,
+    without: Without = None,
+    time_column: TimeColumn = None,
     test_share: Annotated[float, typer.Option("--test-share", help="Share of events, the latest, for the test.")] = 0.3,
     label_delay: Annotated[str, typer.Option("--label-delay", help="How long after an event its label comes.")] = "7d",
     alert_share: Annotated[
@@ -58,88 +54,28 @@ def command(
     Features are computed by the stream's own code, in event-time order, and labels come as late as they would.
     """
     from fraudstream.pipelines import find_plan
-    from fraudstream.training.history import History
     from fraudstream.training.train import Options, require_libraries, train
-    from fraudstream.training.without import plan_without
 
     started = time.monotonic()
     for option, share in (("--test-share", test_share), ("--alert-share", alert_share)):
         if not 0 < share < 1:
             raise UsageError(f"{option} {share:g} is not possible.", "Give a share between 0 and 1.")
-    try:
-        delay_ms = parse_duration(label_delay)
-    except ValueError as wrong:
-        raise UsageError(f"--label-delay: {wrong}.") from None
-    columns = _pairs(column or [])
+    delay_ms = duration("--label-delay", label_delay)
     settings = settings_from(None, config, values)
     declared = find_plan(pipeline, settings.pipelines_folder)
     if declared.pipeline.model is None:
         raise UsageError(f"{declared.pipeline.name} declares no model: there is nothing to train.", "It runs as it is.")
     require_libraries(declared.pipeline.model.trainer)
-    plan = plan_without(declared, without or [])
-    history = History(data, plan.pipeline.event, columns, time_column)
-    if history.absent:
-        show_note(f"note: {data.name} has no {', '.join(history.absent)}; what rests on them is null in training.")
-    known = _truth(history, plan, label, truth)
+    plan, history = open_history(declared, data, column, without, time_column)
+    known = truth_for(history, plan, label, truth)
     options = Options(test_share, delay_ms, alert_share, seed)
-    with _progress() as show:
+    with progress() as show:
         done = train(plan, settings.models_folder, history, known, options, show)
-    if history.rejected.rows:
-        show_note(f"note: {history.rejected.rows.total():,} rows are no events: {history.rejected}.")
+    note_rejected(history)
     if as_json:
         show_json(_document(done, history, time.monotonic() - started))
     else:
         _print(done, declared, time.monotonic() - started)
-
-
-def _pairs(given: list[str]) -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in given]
-    for field, separator, column in pairs:
-        if not (field and separator and column):
-            raise UsageError(f"--column {field} is not understood.", "Write --column FIELD=COLUMN.")
-    return {field.strip(): column.strip() for field, _, column in pairs}
-
-
-def _truth(history: History, plan: Plan, label: str | None, file: Path | None) -> Truth | None:
-    """The truth that was named, or the column that looks like it."""
-    from fraudstream.training.truth import guess_label, truth_of_column, truth_of_file
-
-    if file is not None:
-        if label is not None:
-            raise UsageError("--label and --truth both say what was fraud.", "Give one of them.")
-        return truth_of_file(file, plan.pipeline.event, len(history))
-    if label == "none" and "none" not in history.file.names:
-        return None
-    if label is None:
-        label = guess_label(history.file.names, plan.pipeline.event)
-        if label is None:
-            return None
-        show_note(f"note: the truth is taken from the column {label}; --label names another.")
-    return truth_of_column(history.path, history.file, label)
-
-
-@contextmanager
-def _progress() -> Iterator[Show]:
-    """A progress line on stderr; without a terminal one line a stage."""
-    last = ("", 0.0)
-    on_terminal = sys.stderr.isatty()
-
-    def show(stage: str, done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if stage == last[0] and (not on_terminal or now - last[1] < 0.2):
-            return
-        last = (stage, now)
-        if on_terminal:
-            print(f"\r\x1b[K{stage} {done:,} of {total:,}", end="", file=sys.stderr, flush=True)
-        else:
-            show_note(f"{stage} …")
-
-    try:
-        yield show
-    finally:
-        if on_terminal:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _document(done: Trained, history: History, seconds: float) -> dict[str, object]:

@@ -30,6 +30,8 @@ class Dataset:
         matrix: float32[n, inputs], the model's inputs, null as the model's number for it: what the scorer will give it.
         fraud: bool[n], the truth; None where nothing tells it.
         event_at_ms: int64[n], ascending.
+        key: uint64[n], a number for each event's key (card, customer, account); None where events have no key field.
+        amount: float64[n], each event's amount, NaN where it has none; None where events have no amount field.
         events: How many events there were, duplicates among them.
         duplicates: How many had the id of an earlier one: they are not learned from again.
     """
@@ -37,6 +39,8 @@ class Dataset:
     matrix: Matrix
     fraud: Bools | None
     event_at_ms: Int64s
+    key: npt.NDArray[np.uint64] | None
+    amount: npt.NDArray[np.float64] | None
     events: int
     duplicates: int
 
@@ -69,12 +73,15 @@ def make_dataset(
     state = program.new_state()
     matrix = np.empty((len(history), len(model.features)), np.float32)
     frauds, times = np.zeros(len(history), np.bool_), np.empty(len(history), np.int64)
+    event = plan.pipeline.event
+    keys = np.empty(len(history) if event.key else 0, np.uint64)
+    amounts = np.empty(len(history) if event.amount else 0, np.float64)
     waiting = _WaitingLabels() if truth is not None and plan.label_retention_ms else None
     rows = events = spoken_of = 0
     for batch in history.batches():
         labels = Labels.none()
         if truth is not None:
-            fraud, labelled_at_ms, found = truth.of(batch, plan.pipeline.event)
+            fraud, labelled_at_ms, found = truth.of(batch, event)
             spoken_of += found
             if waiting is not None:
                 due_ms = np.where(labelled_at_ms == UNKNOWN_MS, batch.event_at_ms + label_delay_ms, labelled_at_ms)
@@ -86,6 +93,10 @@ def make_dataset(
         for column, values in enumerate(program.inputs(features)):
             matrix[part, column] = values[once]
         times[part] = batch.event_at_ms[once]
+        if event.key:
+            keys[part] = key_of(batch.columns, (event.key,), len(batch))[0][once]
+        if event.amount:
+            amounts[part] = batch.columns[event.amount].as_float()[once]
         if truth is not None:
             frauds[part] = fraud[once]
         rows, events = part.stop, events + len(batch)
@@ -95,7 +106,15 @@ def make_dataset(
             f"{truth.source} speaks of none of the {events:,} events.", "Give the truth that belongs to this history."
         )
     np.nan_to_num(matrix[:rows], copy=False, nan=model.missing)  # as the scorer does
-    return Dataset(matrix[:rows], frauds[:rows] if truth is not None else None, times[:rows], events, events - rows)
+    return Dataset(
+        matrix[:rows],
+        frauds[:rows] if truth is not None else None,
+        times[:rows],
+        keys[:rows] if event.key else None,
+        amounts[:rows] if event.amount else None,
+        events,
+        events - rows,
+    )
 
 
 class _WaitingLabels:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from fraudstream.evaluate.curves import auc_roc, average_precision, curve_of
+
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
@@ -27,14 +29,13 @@ def measure(score: Floats, fraud: Bools | None, review_at: float, block_at: floa
     found["frauds"] = float(fraud.sum())
     if not fraud.any() or fraud.all():
         return found
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
+    curve = curve_of(score, fraud)
     right = float((alert & fraud).sum())
     precision = right / max(float(alert.sum()), 1.0)
     recall = right / float(fraud.sum())
     return found | {
-        "auc_roc": float(roc_auc_score(fraud, score)),
-        "average_precision": float(average_precision_score(fraud, score)),
+        "auc_roc": auc_roc(curve),
+        "average_precision": average_precision(curve),
         "precision": precision,
         "recall": recall,
         "f1": 2 * precision * recall / (precision + recall) if right else 0.0,

@@ -75,10 +75,14 @@ class Trained:
     threshold: float | None
 
 
-class _Model(Protocol):
-    def predict(self, matrix: npt.NDArray[np.float32]) -> Floats: ...
+class TrainedModel(Protocol):
+    """What a trainer gives."""
 
-    def to_onnx(self) -> bytes: ...
+    def predict(self, matrix: npt.NDArray[np.float32]) -> Floats:
+        """float64[n]: the trainer's own scores of float32[n, features]."""
+
+    def to_onnx(self) -> bytes:
+        """The same function as an ONNX file."""
 
 
 def require_libraries(trainer: str) -> None:
@@ -133,12 +137,19 @@ def train(
     dataset = make_dataset(plan, history, truth, options.label_delay_ms, lambda done: show("features", done, rows))
     labels_come_late = plan.pipeline.labels is not None and truth is not None
     split = split_by_time(dataset.event_at_ms, options.test_share, options.label_delay_ms if labels_come_late else 0)
-    trained: _Model
-    if model.trainer == LIGHTGBM:
-        trained = _fit_lightgbm(dataset, split, options.seed, show)
-    else:
-        trained = isolation_forest.fit(dataset.matrix[: split.stop.stop], options.seed)
+    trained = fit(model.trainer, dataset, split, options.seed, show)
     return _finish(plan, model, models_folder, history, dataset, split, options, trained, show)
+
+
+def fit(trainer: str, dataset: Dataset, split: Split, seed: int, show: Show) -> TrainedModel:
+    """What a trainer makes of the training period of a split.
+
+    Raises:
+        DataError: It cannot be learned from.
+    """
+    if trainer == LIGHTGBM:
+        return _fit_lightgbm(dataset, split, seed, show)
+    return isolation_forest.fit(dataset.matrix[split.learn.start : split.stop.stop], seed)
 
 
 def _fit_lightgbm(dataset: Dataset, split: Split, seed: int, show: Show) -> lightgbm.BoostedTrees:
@@ -150,9 +161,8 @@ def _fit_lightgbm(dataset: Dataset, split: Split, seed: int, show: Show) -> ligh
                 f"Of the {part.stop - part.start:,} events {name}, {int(fraud[part].sum()):,} are fraud.",
                 "Both kinds are needed. Give a longer history, or check which column is the truth.",
             )
-    held = np.zeros(split.stop.stop, np.bool_)
-    held[split.stop] = True
-    period = slice(0, split.stop.stop)
+    period = slice(split.learn.start, split.stop.stop)
+    held = np.arange(period.start, period.stop) >= split.stop.start
     return lightgbm.fit(
         dataset.matrix[period], fraud[period], held, seed, lambda done, most: show("training", done, most)
     )
@@ -166,7 +176,7 @@ def _finish(
     dataset: Dataset,
     split: Split,
     options: Options,
-    trained: _Model,
+    trained: TrainedModel,
     show: Show,
 ) -> Trained:
     """Exports, verifies against the trainer, maps the score, measures, saves."""
@@ -213,7 +223,7 @@ def _score(scorer: OnnxScorer, dataset: Dataset, part: slice) -> Floats:
     return scorer.score([column.astype(np.float64) for column in dataset.matrix[part].T])
 
 
-def _verify(scorer: OnnxScorer, trained: _Model, dataset: Dataset, split: Split) -> None:
+def _verify(scorer: OnnxScorer, trained: TrainedModel, dataset: Dataset, split: Split) -> None:
     """The artefact, loaded as the stream loads it, gives the trainer's scores on every test event.
 
     Raises:
