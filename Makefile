@@ -26,8 +26,8 @@ setup: $(DONE)/kernels ## Set everything up in .venv; does nothing when nothing 
 check: lint ## Format, lint, types, layers, and the quick tests.
 	$(RUN)/pytest -m "not kafka and not slow"
 
-test: lint ## Everything `check` looks at, and all tests, on a real broker.
-	$(RUN)/pytest
+test: lint ## Everything `check` looks at, and all tests, on real brokers.
+	$(RUN)/pytest --numprocesses 2 --dist loadfile
 
 demo: setup ## Run the whole thing for about a minute: Kafka, training, traffic, scoring, proof.
 	$(RUN)/fraudstream demo
