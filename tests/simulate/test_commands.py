@@ -15,6 +15,7 @@ import orjson
 import polars as pl
 import pytest
 
+from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.settings import Settings
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -121,9 +122,14 @@ def test_an_interrupted_live_run_ends_well_and_says_how_much_it_sent(
     program = [str(Path(sys.executable).with_name("fraudstream")), "simulate", "user-activity", "--rate", "400"]
     program += ["--topic", topic, "--json", "-b", kafka_settings.bootstrap_servers]
     running = subprocess.Popen(program, stdout=subprocess.PIPE, cwd=tmp_path, env=os.environ)
-    time.sleep(4)
+    admin = KafkaAdmin(kafka_settings)
+    deadline = time.monotonic() + 60
+    while not sum(admin.end_offsets([topic]).values()):
+        assert running.poll() is None and time.monotonic() < deadline, "nothing was sent"
+        time.sleep(0.1)
+    time.sleep(1)
     running.send_signal(signal.SIGINT)
-    out, _ = running.communicate(timeout=10)
+    out, _ = running.communicate(timeout=30)
     summary = orjson.loads(out)
     assert running.returncode == 0
     assert summary["stopped"] is True
