@@ -1,0 +1,129 @@
+"""The rows of the comparison: what runs in each, on how many events, at which rates."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.peers.environments import HERE, flink_connector, python_of, streams_classpath
+from bench.peers.field import ALL_EVENTS
+
+PROGRAMS = HERE / "programs"
+
+
+class Run(NamedTuple):
+    """One run of a row: where it reads and writes, and who it is."""
+
+    folder: Path
+    bootstrap: str
+    source: str
+    target: str
+    group: str
+
+    @property
+    def state(self) -> str:
+        """A folder of its own for what it keeps."""
+        path = self.folder / f"state-{self.group}"
+        path.mkdir(exist_ok=True)
+        return str(path)
+
+    @property
+    def arguments(self) -> list[str]:
+        """What the peers' programs are told first."""
+        return [self.bootstrap, self.source, self.target, self.group]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A system, as it is measured.
+
+    Attributes:
+        command: The command of a run.
+        events: Of the backlog, in one round.
+        rounds: How often the drain is measured.
+        rates: Events per second of live traffic, for latency.
+        features: Whether its output has the common features, which are then compared.
+        recovers: Whether the time to recover after a kill is measured.
+    """
+
+    name: str
+    command: Callable[[Run], list[str]]
+    events: int
+    rounds: int = 3
+    rates: tuple[int, ...] = ()
+    features: bool = False
+    recovers: bool = False
+    about: str = field(default="", kw_only=True)
+
+
+def _pipeline(run: Run, name: str) -> Path:
+    """A pipeline's file for this run's topics."""
+    from fraudstream import pipelines
+
+    if name == "small":
+        text = (HERE / "small.yaml").read_text(encoding="utf-8").replace("out-ours", run.target)
+        text = text.replace(
+            "input: {name: transactions, partitions: 1}", f"input: {{name: {run.source}, partitions: 1}}"
+        )
+    else:
+        text = Path(pipelines.__file__).with_name(f"{name}.yaml").read_text(encoding="utf-8")
+        text = text.replace("input: terminal-transactions", f"input: {{name: {run.source}, partitions: 1}}")
+        text += f"\nroutes:\n  - {{topic: {run.target}, carries: all, form: envelope, partitions: 1}}\n"
+    path = run.folder / f"{run.group}.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _ours(name: str, *options: str) -> Callable[[Run], list[str]]:
+    return lambda run: [
+        *(sys.executable, "-m", "fraudstream", "run", str(_pipeline(run, name))),
+        *("--group", run.group, "--json", "-b", run.bootstrap, *options),
+    ]
+
+
+def _ceiling(mode: str) -> Callable[[Run], list[str]]:
+    return lambda run: [sys.executable, str(PROGRAMS / "ceiling.py"), *run.arguments, mode]
+
+
+def _loop(model: str, commit: str) -> Callable[[Run], list[str]]:
+    return lambda run: [sys.executable, str(PROGRAMS / "loop.py"), *run.arguments, model, commit]
+
+
+def _quix(run: Run) -> list[str]:
+    return [python_of("quixstreams"), str(PROGRAMS / "quix.py"), *run.arguments, run.state]
+
+
+def _faust(run: Run) -> list[str]:
+    return [python_of("faust"), str(PROGRAMS / "faust_worker.py"), *run.arguments, run.state]
+
+
+def _flink(run: Run) -> list[str]:
+    return [python_of("flink_sql"), str(PROGRAMS / "flink.py"), *run.arguments, run.state, flink_connector()]
+
+
+def _streams(run: Run) -> list[str]:
+    java = shutil.which("java") or "java"
+    return [java, "-Xmx2g", "-cp", streams_classpath(), "bench.Peer", *run.arguments, run.state, "at_least_once"]
+
+
+LIVE = (1_000, 2_000, 5_000, 20_000)
+ROWS = {
+    row.name: row
+    for row in (
+        Row("ours", _ours("small"), ALL_EVENTS, rates=LIVE, features=True, recovers=True),
+        Row("ours_model", _ours("terminal-payments"), ALL_EVENTS),
+        Row("ceiling", _ceiling("transactions"), ALL_EVENTS, rates=LIVE),
+        Row("ceiling_plain", _ceiling("plain"), ALL_EVENTS),
+        Row("kafka_streams", _streams, 600_000, rates=(1_000, 5_000), features=True, recovers=True),
+        Row("flink_sql", _flink, 300_000, rounds=2, rates=(1_000, 5_000), features=True),
+        Row("quixstreams", _quix, 60_000, rounds=2, rates=(1_000,), features=True, recovers=True),
+        Row("faust", _faust, 30_000, rounds=2, rates=(500,), features=True),
+        Row("common_loop", _loop("forest", "commit"), 3_000, rounds=2),
+        Row("common_loop_kind", _loop("forest", "no-commit"), 3_000, rounds=2),
+        Row("common_loop_logistic", _loop("logistic", "commit"), 15_000, rounds=2),
+    )
+}
