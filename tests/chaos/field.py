@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,6 +98,9 @@ class Field:
             self.proxy.close()
         self.scorers.close()
         if self.broker is not None:
+            if self.violations:  # the broker's side of what went wrong
+                self.broker.stop()
+                shutil.copytree(self.broker.folder, self.folder / "kafka-kept", dirs_exist_ok=True)
             self.broker.clean(force=True)
 
     @property
@@ -260,6 +264,7 @@ class Field:
         facts = str(self.folder / "facts.json")
         verdict: dict[str, Any] = program(str(CHECKER), "check", facts)
         verdict["violations"] += program(str(RESCORE), facts, str(self.bench.file)) + self.violations
+        self.violations += [each for each in verdict["violations"] if each not in self.violations]
         return verdict
 
     def _note_facts(self) -> None:

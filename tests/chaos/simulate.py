@@ -10,6 +10,7 @@ Run are `StreamLoop` and what a `Committer` does in a transaction; the broker, i
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 import time
@@ -286,12 +287,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--schedules", type=int)
     parser.add_argument("--seed", type=int, help="the first schedule; alone unless --schedules is given")
+    parser.add_argument("--out", type=Path, help="result file of the orchestrator, which gets a section on this")
     given = parser.parse_args()
     first = random.randrange(2**40) if given.seed is None else given.seed
     count = given.schedules or (20_000 if given.seed is None else 1)
     began = time.monotonic()
     failures, seen = simulate(range(first, first + count))
-    print(f"from seed {first}, {time.monotonic() - began:.0f} s: {dict(seen)}")
+    seconds = round(time.monotonic() - began)
+    print(f"from seed {first}, {seconds} s: {dict(seen)}")
+    if given.out is not None:
+        content = json.loads(given.out.read_text(encoding="utf-8"))
+        content["simulation"] = {
+            "command": f"python tests/chaos/simulate.py --schedules {count} --seed {first}",
+            **{name: seen[name] for name in ("schedules", "records", "deaths", "fenced")},
+            "late_requests": seen["late"],
+            "graceful_ends": seen["ends"],
+            "seconds": seconds,
+            "violations": len(failures),
+        }
+        given.out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     for seed, wrong in failures.items():
         print(f"seed {seed}: {'; '.join(wrong)}")
     return 1 if failures else 0
