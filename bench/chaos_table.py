@@ -52,7 +52,7 @@ def summary(result: dict[str, Any]) -> str:
     rows = [
         ("Scorer killed with SIGKILL", f"{result['kills']:,} times in {result['hours'] * 60:.0f} minutes"),
         ("Other faults", f"{others:,}, of {len(faults) - 1} kinds; the broker killed {faults['broker_kills']} times"),
-        ("Records checked", f"{result['counts']['inputs']:,}, {len(result['checks'])} times: on the way and at the end"),
+        ("Records checked", f"{result['counts']['inputs']:,}, {len(result['checks'])} times, last at the end"),
         ("Violations", f"{result['violations']}"),
         ("Death to the next commit", f"p50 {recovery['p50']} s, longest {recovery['max']} s (n = {recovery['n']})"),
         ("Latency in the calm quarter", f"p50 {latency['calm']['p50']} ms, p99 {latency['calm']['p99']} ms"),
