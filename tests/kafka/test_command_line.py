@@ -38,7 +38,8 @@ def test_version(fraudstream: Run) -> None:
 def test_wrong_arguments_end_with_2_and_a_sentence(fraudstream: Run, arguments: tuple[str, ...]) -> None:
     run = fraudstream(*arguments)
     assert run.returncode == 2
-    assert "Error: " in run.stderr
+    assert run.stderr.startswith("error: ")
+    assert len(run.stderr.splitlines()) == 1
     assert "Traceback" not in run.stderr
 
 

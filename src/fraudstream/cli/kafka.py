@@ -58,7 +58,7 @@ def clean(
 
 @app.command()
 def download() -> None:
-    """Fetch Kafka's program files into the cache, so that a later start needs no network."""
+    """Fetch Kafka's program files; a later start needs no network."""
     from fraudstream.kafka.jars import KAFKA_VERSION, fetch_kafka
     from fraudstream.kafka.java import find_java
 

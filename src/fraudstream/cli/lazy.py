@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import traceback
@@ -42,6 +43,9 @@ class LazyGroup(typer.core.TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command called, imported now."""
+        if args and not args[0].startswith("-") and args[0] not in self.table:
+            near = difflib.get_close_matches(args[0], self.table, 1)
+            ctx.fail(f"There is no command '{args[0]}'." + (f" Did you mean '{near[0]}'?" if near else ""))
         name, stand_in, rest = super().resolve_command(ctx, args)
         return name, (load_command(name, self.table[name].module) if name and stand_in else stand_in), rest
 

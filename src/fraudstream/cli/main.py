@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fraudstream import __version__
+from fraudstream.cli.console import show_error
 from fraudstream.cli.lazy import LazyCommand, LazyGroup
+from fraudstream.errors import UsageError
 
 LazyGroup.table = {
     "demo": LazyCommand("fraudstream.cli.demo", "See all of it on this machine, in about a minute and a half."),
@@ -25,6 +27,9 @@ LazyGroup.table = {
     "evaluate": LazyCommand("fraudstream.cli.evaluate", "Judge a pipeline's model on several periods of a history."),
     "train": LazyCommand("fraudstream.cli.train", "Train a pipeline's model from a history file."),
 }
+
+WrongArguments: type[Exception] = typer.BadParameter.__mro__[1]
+"""What Typer raises for whatever is wrong with arguments; it exports only one kind of it."""
 
 app = typer.Typer(
     cls=LazyGroup,
@@ -43,7 +48,9 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog="Exit codes: 0 done · 1 a bug · 2 something to correct · 3 Kafka · 4 another scorer took over.")
+@app.callback(
+    epilog="Exit codes: 0 done · 1 a finding, or a bug · 2 something to correct · 3 Kafka · 4 another scorer took over."
+)
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
@@ -53,12 +60,25 @@ def _root(
     """Score a Kafka topic of transactions as they happen: features over history, rules and a model, exactly once."""
 
 
+def _explain(wrong: Any) -> int:
+    """Shows what is wrong with the arguments, or the help of a group called without any; returns the exit code."""
+    said = wrong.format_message()
+    if said.startswith("Usage: "):
+        wrong.show()
+    else:
+        advice = f"See `{wrong.ctx.command_path} --help`." if wrong.ctx else ""
+        show_error(UsageError(said if said.endswith((".", "?")) else f"{said}.", advice))
+    return int(wrong.exit_code)
+
+
 def main() -> None:
     """The entry point of the installed command."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except KeyboardInterrupt:
         sys.exit(130)
+    except WrongArguments as wrong:
+        sys.exit(_explain(wrong))
     finally:
         try:
             sys.stdout.flush()
