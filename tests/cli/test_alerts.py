@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fraudstream.cli.alerts import readable
@@ -50,6 +51,20 @@ def test_lines_for_people_and_records_for_machines(fraudstream: Run, bench: Work
     records = [message.value().decode() for message in bench.read(bench.pipeline.routes[1].topic)]
     assert machine.stdout.splitlines() == records[:2]
     assert json.loads(records[0])["amount"] == 1234.5
+
+
+def test_alerts_of_another_pipeline_on_the_same_topic_are_left_out(fraudstream: Run, bench: Workbench) -> None:
+    """An alert of another input is not shown, in either form of output; what is no alert is still named."""
+    topic = bench.pipeline.routes[1].topic
+    (first, *_) = [message.value() for message in bench.read(topic)]
+    other = first.replace(f'"{bench.pipeline.input.name}-'.encode(), b'"elsewhere-')
+    assert other != first
+    bench.produce(topic, [other, b"[1]"])
+    common = ("alerts", str(bench.file), "--from-beginning", "-b", bench.settings.bootstrap_servers, "--limit", "4")
+    shown = fraudstream(*common).stdout
+    assert "elsewhere" not in shown
+    assert "not an alert" in shown
+    assert "elsewhere" not in fraudstream(*common, "--json").stdout
 
 
 def test_it_follows_from_now_and_ctrl_c_ends_it_well(bench: Workbench) -> None:
@@ -97,8 +112,6 @@ def test_the_tail_ends_where_the_topic_ended(bench: Workbench) -> None:
 def test_every_form_of_route_is_readable(kafka_settings: Settings, tmp_path: Path, unique_id: str) -> None:
     """Alerts on a flagged route in flat or envelope form show the same; text that commands a terminal does not."""
     flagged = [Route(topic=form.value, carries=Selection.FLAGGED, form=form, partitions=1) for form in Form]
-    import msgspec
-
     made = msgspec.structs.replace(pipeline(partitions=1), routes=tuple(flagged))
     bench = Workbench(kafka_settings, made, tmp_path, unique_id)
     bench.produce(bench.pipeline.input.name, [event(0, card="c\x1b[2J1", amount=1234.5)])
@@ -112,3 +125,19 @@ def test_every_form_of_route_is_readable(kafka_settings: Settings, tmp_path: Pat
     assert "1,234.50" in lines[0]
     stranger = Record("t", 2, 7, 0, None, b"[1]")
     assert readable(bench.pipeline, stranger) == "not an alert: t-2-7"
+
+
+def test_a_sensitive_key_is_masked_in_every_form() -> None:
+    """Also where the record holds the event as it was, and where the key is taken from the record's own."""
+    made = pipeline()
+    fields = tuple(msgspec.structs.replace(field, sensitive=field.name == "card") for field in made.event.fields)
+    guarded = msgspec.structs.replace(made, event=msgspec.structs.replace(made.event, fields=fields))
+    decided = {"outcome": "block", "risk_level": "HIGH", "reasons": []}
+    flat = {"card": "4000123412341234", **decided, "scored_at": "now", "decision_id": "events-0-1"}
+    place = {"topic": "events", "partition": 0, "offset": 1}
+    envelope = {"event": {"card": "4000123412341234"}, "decision": {**decided, "input": place, "decided_at": 0}}
+    nested = {**flat, "card": None}
+    for document in (flat, envelope, nested):
+        line = readable(guarded, Record("t", 0, 0, 0, b"4000123412341234", json.dumps(document).encode()))
+        assert "****1234" in line, line
+        assert "4000" not in line, line

@@ -37,7 +37,8 @@ def command(
 ) -> None:
     """Follow a pipeline's alerts, until stopped by Ctrl-C. Reading leaves no trace: no offsets are committed.
 
-    A line has the alert's time, risk level, action, key, amount, reasons and id.
+    A line has the alert's time, risk level, action, key, amount, reasons and id. Pipelines may share a topic of alerts;
+    those of other pipelines' input are left out.
     """
     from fraudstream.kafka.tail import TopicTail
     from fraudstream.pipelines import find_pipeline
@@ -80,12 +81,29 @@ def alert_routes(pipeline: Pipeline) -> list[Route]:
 def _follow(tail: TopicTail, pipeline: Pipeline, limit: int | None, until: float | None, *, as_json: bool) -> None:
     shown = 0
     for record in tail:
-        if record is not None and record.value is not None:
+        if record is not None and record.value is not None and not _is_of_another(pipeline, record.value):
             print(one_line(record.value) if as_json else readable(pipeline, record))
             sys.stdout.flush()
             shown += 1
         if shown == limit or (until is not None and time.monotonic() >= until):
             return
+
+
+def _is_of_another(pipeline: Pipeline, value: bytes) -> bool:
+    """Whether this is an alert of another input than the pipeline's; what cannot be read is not."""
+    try:
+        topic = _alert_id(json.loads(value)).rsplit("-", 2)[0]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return False
+    return topic != pipeline.input.name
+
+
+def _alert_id(document: dict[str, Any]) -> str:
+    """Topic, partition and offset of the event, as every form has them."""
+    if "decision" in document:
+        place = document["decision"]["input"]
+        return f"{place['topic']}-{place['partition']}-{place['offset']}"
+    return str(document["alert_id"] if "alert_id" in document else document["decision_id"])
 
 
 def one_line(value: bytes) -> str:
@@ -121,20 +139,23 @@ def readable(pipeline: Pipeline, record: Record) -> str:
 def _alert(pipeline: Pipeline, record: Record, document: dict[str, Any]) -> Alert:
     if "alert_id" in document:
         at, action = document["alert_at"], document["action_required"]
-        key, amount, alert_id = document["key"], document["amount"], document["alert_id"]
+        key, amount = document["key"], document["amount"]
         decision = document
     elif "decision" in document:
         event, decision = document["event"], document["decision"]
-        place = decision["input"]
         at, action = format_instant(int(decision["decided_at"])), decision["outcome"]
         key, amount = (event.get(name or "") for name in (pipeline.event.key, pipeline.event.amount))
-        alert_id = f"{place['topic']}-{place['partition']}-{place['offset']}"
     else:
         decision = document
-        at, action, alert_id = document["scored_at"], document["outcome"], document["decision_id"]
+        at, action = document["scored_at"], document["outcome"]
         key, amount = (document.get(name or "") for name in (pipeline.event.key, pipeline.event.amount))
     if key is None and record.key is not None:
         key = record.key.decode("utf-8", "replace")
+    field = pipeline.event.field(pipeline.event.key or "")
+    if key is not None and field is not None and field.sensitive and "alert_id" not in document:
+        from fraudstream.engine.encode import mask
+
+        key = mask(str(key))  # records of alert form come masked, the others hold the event as it was
     return Alert(
         at=str(at),
         risk_level=str(decision["risk_level"]),
@@ -142,7 +163,7 @@ def _alert(pipeline: Pipeline, record: Record, document: dict[str, Any]) -> Aler
         key="–" if key is None else str(key),
         amount=_money(pipeline, amount),
         reasons=", ".join(decision["reasons"]) or "–",
-        alert_id=str(alert_id),
+        alert_id=_alert_id(document),
     )
 
 
