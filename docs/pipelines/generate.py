@@ -1,6 +1,6 @@
 """Writes the generated parts of these pages again: run `python docs/pipelines/generate.py` after changing a pipeline.
 
-A generated part stands between `<!-- NAME: … -->` and `<!-- end -->`. `tests/pipelines/test_pages.py` fails where one
+A generated part stands between `<!-- NAME: … -->` and `<!-- end -->`. `tests/pipelines/test_shipped.py` fails where one
 is not what the code says.
 """
 
@@ -13,6 +13,8 @@ from fraudstream.define.feature import FeatureKind
 from fraudstream.pipelines import SHIPPED, find_plan
 from fraudstream.plan.explain import explain
 from fraudstream.plan.kinds import TRAITS
+from fraudstream.simulate.patterns import terminal_compromise
+from fraudstream.simulate.patterns.catalog import FITS, NAMES, PATTERNS
 
 FOLDER = Path(__file__).parent
 _PART = re.compile(r"<!-- (\w+): ([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -39,7 +41,16 @@ def _kinds(_: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-_PARTS = {"explained": _explained, "kinds": _kinds}
+def _patterns(_: str) -> str:
+    lines = ["| pattern | what happens | in, with its share unless said |", "|---|---|---|"]
+    for name in filter(None, NAMES):
+        what = PATTERNS[name].what if name in PATTERNS else terminal_compromise.WHAT
+        fitting = (f"{form} {shares[name]:g}" for form, shares in FITS.items() if name in shares)
+        lines.append(f"| `{name}` | {what} | {', '.join(fitting)} |")
+    return "\n".join(lines) + "\n"
+
+
+_PARTS = {"explained": _explained, "kinds": _kinds, "patterns": _patterns}
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import pytest
 
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.settings import Settings
+from fraudstream.simulate.patterns.catalog import NAMES
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 HANDBOOK = Path(__file__).parents[3] / "shared" / "data" / "handbook_transactions.parquet"
@@ -112,6 +113,25 @@ def test_every_simulated_event_and_label_arrives_once_with_its_key(
     assert len(labels) == summary["labels"] > 0
     assert {label["event_id"] for label in labels} < {event["transaction_id"] for event in events}
     assert summary["labels"] + summary["labels_not_due"] == summary["fraud"]
+
+
+@pytest.mark.kafka
+def test_no_labels_are_sent_for_a_pipeline_that_reads_none(
+    fraudstream: Run, kafka_settings: Settings, new_topic: Callable[..., str]
+) -> None:
+    done = fraudstream(
+        "simulate", "retail", "--history", "20d", "--events", "500", "--fraud", "bursts=0.3", "--label-delay", "1ms",
+        "--topic", new_topic("unlabelled"), "--json", "-b", kafka_settings.bootstrap_servers,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    summary = orjson.loads(done.stdout)
+    assert summary["fraud"] > 0
+    assert summary["labels"] == summary["labels_not_due"] == 0
+
+
+def test_the_help_names_every_pattern(fraudstream: Run) -> None:
+    shown = fraudstream("simulate", "--help").stdout
+    assert all(name in shown for name in NAMES)
 
 
 @pytest.mark.kafka

@@ -76,13 +76,14 @@ def command(
         str | None, typer.Option("--start", help="Where event time begins (UTC), e.g. 2026-01-31.")
     ] = None,
     topic: Annotated[str | None, typer.Option("--topic", help="Topic of the events.")] = None,
-    labels_topic: Annotated[str, typer.Option("--labels-topic", help="Topic of the late labels; none: off.")] = (
-        "fraud-labels"
-    ),
+    labels_topic: Annotated[
+        str | None, typer.Option("--labels-topic", help="Topic of the late labels; default: the pipeline's. none: off.")
+    ] = None,
     label_delay: Annotated[str, typer.Option("--label-delay", help="Mean time until fraud is known.")] = "7d",
     label_all: Annotated[bool, typer.Option("--label-all", help="Also label what is legitimate.")] = False,
     fraud: Annotated[
-        str | None, typer.Option("--fraud", metavar="PATTERN=SHARE,…", help="Fraud patterns and shares, or none.")
+        str | None,
+        typer.Option("--fraud", metavar="PATTERN=SHARE,…", help="Fraud patterns and their shares; none: no fraud."),
     ] = None,
     incident_span: Annotated[
         str | None, typer.Option("--incident-span", help="The longest an incident of fraud takes; with --rate: 30s.")
@@ -100,7 +101,10 @@ def command(
 ) -> None:
     """Generate transactions with fraud among them, live or as history.
 
-    The truth is never in an event: it goes to --truth, and for forms with an event id to the labels topic, late.
+    The truth is never in an event: it goes to --truth and, late, to the labels topic of a pipeline that reads one.
+
+    Fraud patterns are high_amounts, micro_payments, round_amounts, bursts, location_mismatch, impossible_travel,
+    new_device, terminal_compromise and mule_fan_in; which of them fit depends on the event form.
     """
     from fraudstream.pipelines import find_pipeline
     from fraudstream.simulate.delivery import Pace
@@ -115,13 +119,20 @@ def command(
     lead_ms = 300 + customers // 200
     extent = _extent(to_kafka, rate, events, duration, history, start, lead_ms)
     delay_ms = duration_ms("--label-delay", label_delay)
-    if topic is None:
-        # The pipeline says where its events go; its file may name the topic by an environment variable.
-        topic = find_pipeline(name).input.name if to_kafka else form.topic
-    labelled = to_kafka and form.id_column is not None and labels_topic != "none"
+    settings = settings_from(bootstrap_servers, config, values) if to_kafka else None
+    if settings is not None:
+        # The pipeline says where events and labels go; its file may name a topic by an environment variable.
+        pipeline = find_pipeline(name, settings.pipelines_folder)
+        topic = topic or pipeline.input.name
+        if labels_topic is None and pipeline.labels is not None:
+            labels_topic = pipeline.labels.name
+    topic = topic or form.topic
+    labelled = to_kafka and form.id_column is not None and labels_topic not in (None, "none")
+    if label_all and not labelled:
+        raise _nothing_to_label(name, to_kafka=to_kafka, has_id=form.id_column is not None)
+    if truth is not None and not to_kafka and truth.resolve() == Path(to).resolve():
+        raise UsageError(f"--to and --truth both name {to}.", "Events and their truth are kept apart: give two files.")
     labels = LabelQueue(delay_ms, seed, "simulator", label_all=label_all) if labelled else None
-    if to_kafka and form.id_column is None and label_all:
-        raise UsageError(f"{name} events have no id, so there is nothing to label.", "Use --truth FILE.")
     # A live chunk is made while the one before it is sent; short ones keep memory small and the start quick.
     chunk_events = max(1, int(extent.rate_per_s * LIVE_CHUNK_S)) if extent.rate_per_s else 50_000
     live_span = DEFAULT_LIVE_INCIDENT_SPAN if extent.rate_per_s else None
@@ -137,7 +148,7 @@ def command(
         traffic,
         Targets(None if to_kafka else Path(to), topic, labels_topic if labelled else None, truth),
         labels,
-        settings_from(bootstrap_servers, config, values) if to_kafka else None,
+        settings,
         Pace(live=extent.live) if extent.rate_per_s else None,
     )
     if as_json:
@@ -145,8 +156,17 @@ def command(
         return
     print(summary_text(done, topic if to_kafka else to, labels_topic if labelled else None))
     print(f"fraud: {done.fraud:,} events" + "".join(f" · {n} {c:,}" for n, c in by_pattern.items()))
-    if form.id_column is None and truth is None and done.fraud:
-        show_note(f"note: {name} events have no id, so no labels are sent; --truth FILE writes the truth.")
+    if truth is None and not labelled and done.fraud:
+        show_note("note: no labels are sent; --truth FILE writes which events are fraud.")
+
+
+def _nothing_to_label(name: str, *, to_kafka: bool, has_id: bool) -> UsageError:
+    """Why `--label-all` cannot be had."""
+    if not has_id:
+        return UsageError(f"{name} events have no id, so there is nothing to label.", "Use --truth FILE.")
+    if not to_kafka:
+        return UsageError("Labels go to a topic, and the events to a file.", "Leave out --label-all; use --truth FILE.")
+    return UsageError(f"There is no topic for the labels of {name}.", "Name one with --labels-topic.")
 
 
 def _send(

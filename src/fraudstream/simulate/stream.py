@@ -125,9 +125,9 @@ def stream(traffic: Traffic) -> Iterator[Chunk]:
     """
     form = find_form(traffic.name)
     shares = choose_shares(traffic.name, traffic.fraud)
+    world = build_world(traffic.seed, traffic.customers, traffic.terminals)
     if traffic.per_ms <= 0 or (traffic.events is not None and traffic.events < 0):
         raise UsageError("The rate or the number of events is not positive.", "Ask for at least one event.")
-    world = build_world(traffic.seed, traffic.customers, traffic.terminals)
     return _chunks(traffic, form, world, shares)
 
 

@@ -20,7 +20,7 @@ class Pattern(NamedTuple):
 
     Attributes:
         name: As in `--fraud NAME=SHARE` and in the truth.
-        what: One line for the help text.
+        what: What happens, for the documentation.
         fraud_events: The mean number of fraudulent events of an incident; turns a share into a rate of incidents.
         make: Events of all incidents that begin at the given instants, with `is_fraud` and `episode` set, the
             episodes counted from 0. Events lie at or after the beginning of their incident.
