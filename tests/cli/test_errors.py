@@ -43,11 +43,8 @@ def test_help_says_what_it_does(fraudstream: Run, name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_unknown_option_is_named(fraudstream: Run, name: str) -> None:
-    """Exit code 2, and no trace."""
-    run = fraudstream(name, "--no-such-option")
-    assert run.returncode == 2
-    assert "--no-such-option" in run.stderr
-    assert "Traceback" not in run.stderr
+    """And where its options are described."""
+    assert_one_paragraph(fraudstream(name, "--no-such-option"), 2, "--no-such-option", f"fraudstream {name} --help")
 
 
 @pytest.mark.parametrize(
@@ -64,11 +61,8 @@ def test_an_unknown_option_is_named(fraudstream: Run, name: str) -> None:
     ],
 )
 def test_a_missing_argument_is_named(fraudstream: Run, arguments: tuple[str, ...]) -> None:
-    """Exit code 2 and the argument's name."""
-    run = fraudstream(*arguments)
-    assert run.returncode == 2
-    assert "Missing" in run.stderr
-    assert "Traceback" not in run.stderr
+    """And where the arguments are described."""
+    assert_one_paragraph(fraudstream(*arguments), 2, "Missing", f"fraudstream {arguments[0]} --help")
 
 
 @pytest.mark.parametrize(
@@ -151,6 +145,15 @@ def test_a_file_without_permission(fraudstream: Run, tmp_path: Path) -> None:
         (("simulate", "retail", "--to", "no/such/folder/x.jsonl", "--events", "3"), ["no/such/folder"]),
         (("produce", "events.jsonl", "--topic", "x", "--key", "nope"), ["nope"]),
         (("produce", "events.jsonl", "--topic", "x", "--speed-up", "0"), ["--speed-up"]),
+        (("simulate", "retail", "--customers", "0", "--to", "x.jsonl"), ["0 customers", "at least 100"]),
+        (("simulate", "retail", "--events", "3", "--to", "x.jsonl", "--truth", "./x.jsonl"), ["--truth", "two files"]),
+        (("simulate", "retail", "--events", "3", "--to", "x.jsonl", "--label-all"), ["--label-all"]),
+        (("simulate", "retail", "--events", "3", "--label-all"), ["--labels-topic"]),
+        (("simulate", "user-activity", "--events", "3", "--label-all"), ["no id"]),
+        (("produce", "folder.csv", "--topic", "x"), ["folder.csv is a folder"]),
+        (("run", "retail", "--group", "équipe"), ["--group 'équipe'", "letters"]),
+        (("run", "retail", "--group", ""), ["--group ''"]),
+        (("run", "retail", "--instance", "../0"), ["--instance '../0'"]),
         (("topics", "create", "a", "b"), ["--partitions"]),
         (("topics", "create", "a", "-p", "1", "--property", "x"), ["--property"]),
         (("diff", "retail", "retial"), ["retial"]),
@@ -158,6 +161,7 @@ def test_a_file_without_permission(fraudstream: Run, tmp_path: Path) -> None:
 )
 def test_wrong_values_are_named(fraudstream: Run, tmp_path: Path, arguments: tuple[str, ...], words: list[str]) -> None:
     """Exit code 2, and the value with what is allowed."""
+    (tmp_path / "folder.csv").mkdir()
     (tmp_path / "events.jsonl").write_text(EVENTS)
     assert_one_paragraph(fraudstream(*arguments, *(() if arguments[0] == "diff" else NOBODY)), 2, *words)
 
@@ -187,10 +191,26 @@ def test_a_topic_that_is_not_there(
     assert_one_paragraph(run, 3, "missing-topic", "fraudstream topics create")
 
 
+@pytest.mark.kafka
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        (("--property", "zork=1"), "zork"),
+        (("--replicas", "30"), "30"),
+        (("--property", "retention.ms=x"), "retention.ms"),
+    ],
+)
+def test_a_topic_that_kafka_would_not_make(
+    fraudstream: Run, broker: str, unique_id: str, more: tuple[str, ...], word: str
+) -> None:
+    """Exit code 3; what is wrong with it, and that trying again is of no use."""
+    run = fraudstream("topics", "create", unique_id, "-p", "1", *more, "-b", broker)
+    assert_one_paragraph(run, 3, unique_id, word, "trying again does not help")
+
+
 def test_a_wrong_command_is_named(fraudstream: Run) -> None:
-    """And without any, help is shown."""
-    run = fraudstream("rnu")
-    assert run.returncode == 2
-    assert "rnu" in run.stderr
-    assert "Traceback" not in run.stderr
+    """With the one that was meant; without any, help is shown."""
+    assert_one_paragraph(fraudstream("rnu"), 2, "'rnu'", "Did you mean 'run'?")
+    assert_one_paragraph(fraudstream("--no-such-option"), 2, "--no-such-option", "fraudstream --help")
+    assert_one_paragraph(fraudstream("kafka", "strt"), 2, "strt", "fraudstream kafka --help")
     assert "Usage: fraudstream" in fraudstream().stdout + fraudstream().stderr

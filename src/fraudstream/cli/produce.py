@@ -54,7 +54,7 @@ def command(
     if labels is not None and id_ is None:
         raise UsageError("--labels needs to know which event a label is about.", "Name the id's column with --id.")
     if file.suffix not in KINDS or not file.is_file():
-        what = "is not there" if not file.exists() else "is not a file of a known kind"
+        what = "is not a file of a known kind" if file.is_file() else "is a folder" if file.is_dir() else "is not there"
         raise DataError(f"{file} {what}.", f"Give a file that ends with {', '.join(KINDS)}.")
     delay_ms = duration_ms("--label-delay", label_delay)
     history = TableHistory(file) if file.suffix in (".parquet", ".csv") else LineHistory(file)

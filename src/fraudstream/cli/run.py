@@ -84,7 +84,7 @@ def _stopped_by_signals(loop: StreamLoop) -> Iterator[None]:
 
 
 def _show_line(now: Statistics) -> None:
-    latency = "–" if now.latency_ms_p50 is None else f"{now.latency_ms_p50:.0f}/{now.latency_ms_p99:.0f} ms"
+    latency = _latencies(now, "/")
     lag = "?" if now.lag is None else f"{now.lag:,}"
     evicted = f"  keys evicted {now.evicted_keys_total:,}" if now.evicted_keys_total else ""
     replayed = f"  replayed {now.replayed:,}" if now.replayed and not now.events else ""
@@ -94,8 +94,20 @@ def _show_line(now: Statistics) -> None:
     )
 
 
+def _latencies(seen: Statistics, between: str) -> str:
+    """Median and 99th percentile; nothing longer than a minute is told apart, as where a backlog is scored."""
+    from fraudstream.runner.statistics import LONGEST_MS
+
+    shown = [
+        f"{quantile:.0f}" if quantile < LONGEST_MS else f">{LONGEST_MS / 1_000:.0f} s"
+        for quantile in (seen.latency_ms_p50, seen.latency_ms_p99)
+        if quantile is not None
+    ]
+    return between.join(shown) + (" ms" if shown[-1].isdigit() else "") if shown else "–"
+
+
 def _show_summary(name: str, total: Statistics) -> None:
-    latency = "–" if total.latency_ms_p50 is None else f"{total.latency_ms_p50:.0f} / {total.latency_ms_p99:.0f} ms"
+    latency = _latencies(total, " / ")
     degraded = f", {total.degraded:,} degraded" if total.degraded else ""
     print(
         f"{name}: {total.events:,} events in {total.seconds:.1f} s = {total.decisions:,} decisions "

@@ -104,7 +104,9 @@ class KafkaAdmin:
         if missing:
             raise TopicError(
                 f"There is no topic {', '.join(missing)} at {self._settings.bootstrap_servers}.",
-                f"There are: {', '.join(self.topics()) or 'none'}. Create it with `fraudstream topics create`.",
+                f"Create {'them' if len(missing) > 1 else 'it'} with "
+                f"`fraudstream topics create {' '.join(missing)} --partitions N`, or all that a pipeline needs with "
+                "`fraudstream topics create PIPELINE`; `fraudstream topics list` shows those there are.",
             )
         return [TopicPartition(name, p) for name in names for p in range(there[name].partitions)]
 

@@ -48,6 +48,14 @@ _FORBIDDEN = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
+_WRONG_REQUEST = {
+    KafkaError.TOPIC_EXCEPTION,
+    KafkaError.INVALID_CONFIG,
+    KafkaError.INVALID_PARTITIONS,
+    KafkaError.INVALID_REPLICATION_FACTOR,
+    KafkaError.POLICY_VIOLATION,
+}
+"""The broker is well; what it was asked for is wrong."""
 
 
 def client_config(settings: Settings) -> dict[str, Any]:
@@ -153,13 +161,19 @@ def explain(settings: Settings, error: KafkaError, doing: str) -> FraudstreamErr
     if code in _UNKNOWN_TOPIC:
         return TopicError(
             f"{doing}: there is no such topic at {settings.bootstrap_servers} ({error.str()}).",
-            "See `fraudstream topics list`; create it with `fraudstream topics create`.",
+            "See `fraudstream topics list`; make it with `fraudstream topics create PIPELINE`, or by its own name and "
+            "`--partitions`.",
         )
     if code in _FORBIDDEN:
         return TopicError(
             f"{doing}: not permitted at {settings.bootstrap_servers} ({error.str()}).",
             f"The user is {settings.sasl_username!r} (from {settings.origin('sasl_username')}); "
             "ask for the permission, or use another user.",
+        )
+    if code in _WRONG_REQUEST:
+        return TopicError(
+            f"{doing}: {settings.bootstrap_servers} does not accept this ({error.str()}).",
+            "Correct what it names; trying again does not help.",
         )
     return BrokerUnreachable(
         f"{doing}: the Kafka cluster at {settings.bootstrap_servers} failed: {error.str()} ({error.name()}).",

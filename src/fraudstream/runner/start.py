@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from fraudstream import failpoints
 from fraudstream.engine.decode import Decoder
 from fraudstream.engine.program import Program
-from fraudstream.errors import TopicError
+from fraudstream.errors import TopicError, UsageError
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.alternating import AlternatingProducer
 from fraudstream.kafka.client import check_reachable
@@ -31,6 +32,7 @@ from fraudstream.settings import Settings
 LOGGER = logging.getLogger("fraudstream.runner")
 SESSION_OVER_S = STATIC_SESSION_MS / 1_000 + 2
 """A member that went away without a word has left its group after this."""
+_NAME = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 
 class Options(NamedTuple):
@@ -60,12 +62,14 @@ def start(
         StateError: The kept state is of another definition.
         ModelError: The model does not fit.
         SettingError: A failpoint is set outside test mode.
+        UsageError: The group or the instance has a name that cannot be had.
     """
     failpoints.arm()
+    require_names(options)
     program = Program(plan, load_scorer(plan, settings))
     check_reachable(settings)
     topics = require_topics(plan, settings)
-    group = options.group or f"fraudstream-{plan.pipeline.name}"
+    group = f"fraudstream-{plan.pipeline.name}" if options.group is None else options.group
     member = f"{group}-{options.instance}"
     inputs = input_topics(plan)
     if features_beyond_key(plan):
@@ -98,6 +102,20 @@ def start(
         input_partitions=topics[plan.pipeline.input.name],
         on_statistics=on_statistics,
     )
+
+
+def require_names(options: Options) -> None:
+    """Group and instance name a folder, a transactional id and a group member, so they hold what all three may.
+
+    Raises:
+        UsageError: One of them holds something else. The client would refuse every commit, and a path would lead away.
+    """
+    for option, name in (("--group", options.group), ("--instance", options.instance)):
+        if name is not None and not _NAME.fullmatch(name):
+            raise UsageError(
+                f"{option} {name!r} is not a name that can be had.",
+                "Use 1 to 100 letters from a to z or A to Z, digits, and any of . _ : -",
+            )
 
 
 def require_topics(plan: Plan, settings: Settings) -> dict[str, int]:

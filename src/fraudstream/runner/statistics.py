@@ -11,7 +11,8 @@ from fraudstream.engine.column import Int64s
 from fraudstream.engine.decisions import Decisions
 from fraudstream.state.state import State
 
-_LONGEST_MS = 60_000
+LONGEST_MS = 60_000
+"""Latencies are told apart up to here; one that is longer counts as this."""
 
 
 class Statistics(msgspec.Struct, kw_only=True):
@@ -28,7 +29,8 @@ class Statistics(msgspec.Struct, kw_only=True):
         replayed: Records replayed on recovery.
         events_per_second: Over the interval.
         lag: Records not yet delivered to the scorer, or held by it; None while unknown.
-        latency_ms_p50, latency_ms_p99: From the Kafka timestamp to the commit, over the interval; None without events.
+        latency_ms_p50, latency_ms_p99: From the Kafka timestamp to the commit, over the interval; 60,000 for that and
+            more, None without events.
         keys: Keys known now, over all histories.
         evicted_keys_total: Keys forgotten because of the pipeline's `max_keys`, since the state began.
         evicted_early_total: Those of them that features could still have looked back on: `max_keys` is too small.
@@ -72,8 +74,8 @@ class Meter:
         self.totals = Statistics()
         self._started_at = self._read_at = time.monotonic()
         self._events_before = 0
-        self._latencies: Int64s = np.zeros(_LONGEST_MS + 1, np.int64)
-        self._all_latencies: Int64s = np.zeros(_LONGEST_MS + 1, np.int64)
+        self._latencies: Int64s = np.zeros(LONGEST_MS + 1, np.int64)
+        self._all_latencies: Int64s = np.zeros(LONGEST_MS + 1, np.int64)
 
     def committed(self, decisions: Decisions, dead_letters: int, labels: int, at_ms: int) -> None:
         """Counts a committed portion; `at_ms` is when its commit was answered."""
@@ -92,8 +94,8 @@ class Meter:
         totals.duplicates += int(np.count_nonzero(decisions.duplicate))
         totals.degraded += int(np.count_nonzero(decisions.degraded))
         totals.transactions += 1
-        ages = np.clip(at_ms - decisions.batch.timestamp_ms, 0, _LONGEST_MS)
-        self._latencies += np.bincount(ages, minlength=_LONGEST_MS + 1)
+        ages = np.clip(at_ms - decisions.batch.timestamp_ms, 0, LONGEST_MS)
+        self._latencies += np.bincount(ages, minlength=LONGEST_MS + 1)
 
     def read(self, lag: int | None, state: State) -> Statistics:
         """The totals with the figures of the interval since the last reading, and of the state as it is now."""
