@@ -196,7 +196,7 @@ class LocalBroker:
             sharing = f"-XX:ArchiveClassesAtExit={self.folder / 'classes.jsa'}"
         options = [f"-Xms{self._heap_mb}m", f"-Xmx{self._heap_mb}m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]
         # The first compiler alone: on few cores the second one takes one of them for a minute or two, just when a demo,
-        # a test or a laptop's session wants it, and saves little afterwards (measured: decision 0009).
+        # a test or a laptop's session wants it, and saves little afterwards (measured: decision 0010).
         options += ["-XX:TieredStopAtLevel=1"]
         options += ["-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
         command = [base[0], *options, sharing, *base[1:], "kafka.Kafka", str(self.folder / "server.properties")]
