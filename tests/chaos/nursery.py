@@ -55,7 +55,7 @@ def be_scorer(order: dict[str, Any]) -> None:
         main()
         code = 0
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)  # as Python ends: None is 0
     except BaseException:
         traceback.print_exc()
     finally:

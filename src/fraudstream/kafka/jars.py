@@ -13,7 +13,8 @@ from pathlib import Path
 
 from fraudstream.errors import ToolError
 
-KAFKA_VERSION = "4.3.1"
+KAFKA_VERSION = "4.2.1"
+"""Not 4.3 or 4.4: their transaction coordinator loses markers while a partition has no leader (decision 0012)."""
 _LOG4J_VERSION = "2.25.2"
 _DEPENDENCIES = [
     ("org.apache.kafka", "kafka_2.13", KAFKA_VERSION),
