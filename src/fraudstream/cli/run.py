@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from fraudstream.runner.statistics import Statistics
 
 
+class Delivery(StrEnum):
+    """What a crash may do to the output."""
+
+    EXACTLY_ONCE = "exactly-once"
+    AT_LEAST_ONCE = "at-least-once"
+
+
 def command(
     pipeline: Annotated[str, typer.Argument(metavar="FILE | NAME", help="A pipeline's YAML file, or its name.")],
     group: Annotated[str | None, typer.Option(help="Consumer group; default: fraudstream-NAME.")] = None,
@@ -26,6 +34,10 @@ def command(
     rebuild_state: Annotated[
         bool, typer.Option("--rebuild-state", help="Drop snapshots and rebuild the state from the topic.")
     ] = False,
+    delivery: Annotated[
+        Delivery,
+        typer.Option(help="exactly-once: transactions; at-least-once: none, and some decisions twice after a crash."),
+    ] = Delivery.EXACTLY_ONCE,
     until_caught_up: Annotated[
         bool, typer.Option("--until-caught-up", help="Stop when everything there has been scored.")
     ] = False,
@@ -51,7 +63,7 @@ def command(
             f"flagged degraded. Train one with `fraudstream train {name} --data FILE`."
         )
     show = show_json if as_json else _show_line
-    loop = start(plan, settings, Options(group, instance, rebuild_state), show)
+    loop = start(plan, settings, Options(group, instance, rebuild_state, delivery is Delivery.EXACTLY_ONCE), show)
     # From here on the log is of use; until then what is wrong is said in one paragraph.
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if not as_json:

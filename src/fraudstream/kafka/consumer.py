@@ -233,6 +233,16 @@ class InputConsumer:
         """Who we are in the group right now; to be read anew for every commit, after the latest `poll`."""
         return self._consumer.consumer_group_metadata()
 
+    def commit(self, offsets: Sequence[TopicPartition]) -> None:
+        """Commits next offsets outside any transaction, for delivery at least once; may be called from any thread.
+
+        Raises:
+            KafkaException: The coordinator did not take them; the caller rewinds.
+        """
+        for answered in self._consumer.commit(offsets=list(offsets), asynchronous=False):
+            if answered.error is not None:
+                raise KafkaException(answered.error)
+
     def check_place(self) -> None:
         """Makes sure that no other process has the place of this static member; ordinary members have none to lose.
 

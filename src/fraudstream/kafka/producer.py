@@ -89,6 +89,10 @@ class BulkProducer:
                 "See whether the broker is well (`fraudstream kafka status`); they may be lost.",
             )
 
+    def drop(self) -> None:
+        """Forgets what has not been stored; the producer is of no use any more."""
+        self._producer.purge()
+
     def _left_over(self, topic: str, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The records that met a full queue, to be sent again; any other refusal is an error."""
         again = []

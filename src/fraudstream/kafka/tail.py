@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.client import LOGGER, build, check_reachable, client_config, explain
@@ -131,3 +131,53 @@ class TopicTail:
         elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
             raise explain(self._settings, error, f"Reading {message.topic() or ', '.join(self._topics)}")
         return False
+
+
+def last_records(settings: Settings, topics: Sequence[str], timeout_s: float = 30.0) -> list[Record]:
+    """The newest committed record of every partition that has one, as `read_committed` readers see it now.
+
+    Raises:
+        BrokerUnreachable, TopicError: They could not be read within `timeout_s`.
+    """
+    config = client_config(settings) | {
+        "group.id": "fraudstream-tail",  # the client wants one; it is never joined
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+    }
+    deadline = time.monotonic() + timeout_s
+    found = []
+    consumer: Any = build(Consumer, settings, config | dict(settings.kafka_properties))
+    try:
+        for place in KafkaAdmin(settings).partitions_of(topics):
+            begin, end = consumer.get_watermark_offsets(place, timeout=timeout_s)
+            reach, last = 64, None
+            while last is None and reach < 16 * (end - begin):  # markers and aborted records take offsets, too
+                last = _last_of(consumer, place, max(begin, end - reach), deadline)
+                reach *= 16
+            if last is not None:
+                at_ms = last.timestamp()[1]
+                found.append(Record(place.topic, place.partition, last.offset(), at_ms, last.key(), last.value()))
+    except KafkaException as failed:
+        raise explain(settings, failed.args[0], f"Reading the end of {', '.join(topics)}") from None
+    finally:
+        consumer.close()
+    return found
+
+
+def _last_of(consumer: Any, place: TopicPartition, start: int, deadline: float) -> Any:
+    """The last committed message of a partition from an offset on; None where there is none."""
+    consumer.assign([TopicPartition(place.topic, place.partition, start)])
+    last = None
+    while time.monotonic() < deadline:
+        message = consumer.poll(0.1)
+        if message is None:
+            continue
+        error = message.error()
+        if error is None:
+            last = message
+        elif error.code() == KafkaError._PARTITION_EOF:
+            return last
+        elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
+            raise KafkaException(error)
+    raise KafkaException(KafkaError(KafkaError._TIMED_OUT))

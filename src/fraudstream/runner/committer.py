@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from concurrent import futures
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from fraudstream import failpoints
 from fraudstream.engine.decisions import Decisions
-from fraudstream.kafka.alternating import AlternatingProducer
 from fraudstream.kafka.partition import TopicPartition
 from fraudstream.kafka.transactions import TransactionInDoubt
 from fraudstream.runner.intake import Portion
@@ -20,6 +20,17 @@ from fraudstream.runner.outputs import Records
 LOST_S = 15.0
 """A commit not answered by then never will be: its own limit is 10 s, which librdkafka may miss for ever (its issue
 5456: the offsets' coordinator went away)."""
+
+
+class Delivery(Protocol):
+    """How a portion reaches Kafka: exactly once (`AlternatingProducer`) or at least once (`AtLeastOnceProducer`)."""
+
+    def open(self) -> None: ...  # noqa: D102 - the classes say it
+    def begin(self) -> None: ...  # noqa: D102
+    def send(self, topic: str, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None: ...  # noqa: D102
+    def commit(self, offsets: Sequence[TopicPartition], group_metadata: Any) -> float: ...  # noqa: D102
+    def rebuild(self) -> None: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
 
 
 class Prepared(NamedTuple):
@@ -44,10 +55,10 @@ _Work = SimpleQueue[tuple["Future[int]", Prepared, Any] | None]
 class Committer:
     """Runs transactions one after another on a thread of its own; at most one is in flight.
 
-    Every method raises what `AlternatingProducer.commit` raises, for the transaction in flight.
+    Every method raises what `Delivery.commit` raises, for the transaction in flight.
     """
 
-    def __init__(self, producer: AlternatingProducer) -> None:
+    def __init__(self, producer: Delivery) -> None:
         self._producer = producer
         self._work = self._start()
         self._future: Future[int] | None = None

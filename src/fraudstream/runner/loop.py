@@ -18,13 +18,12 @@ from typing import Protocol
 from fraudstream import failpoints
 from fraudstream.engine.program import Program
 from fraudstream.errors import FencedError, FraudstreamError
-from fraudstream.kafka.alternating import AlternatingProducer
 from fraudstream.kafka.consumer import InputConsumer
 from fraudstream.kafka.partition import TopicPartition
 from fraudstream.kafka.transactions import TransactionAborted, TransactionInDoubt
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
-from fraudstream.runner.committer import Committed, Committer, Prepared
+from fraudstream.runner.committer import Committed, Committer, Delivery, Prepared
 from fraudstream.runner.inputs import features_beyond_key, not_alone
 from fraudstream.runner.intake import Intake, Place, Portion
 from fraudstream.runner.outputs import Outputs
@@ -87,7 +86,7 @@ class StreamLoop:
         plan: Plan,
         program: Program,
         consumer_of: ConsumerFactory,
-        producer: AlternatingProducer,
+        producer: Delivery,
         checkpoints: Checkpoints,
         intake: Intake,
         *,

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fraudstream import failpoints
 from fraudstream.engine.decode import Decoder
@@ -15,11 +15,13 @@ from fraudstream.engine.program import Program
 from fraudstream.errors import TopicError, UsageError
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.alternating import AlternatingProducer
+from fraudstream.kafka.atleastonce import AtLeastOnceProducer
 from fraudstream.kafka.client import check_reachable
 from fraudstream.kafka.consumer import STATIC_SESSION_MS, InputConsumer
 from fraudstream.kafka.identity import log_identity
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
+from fraudstream.runner.hanging import closer
 from fraudstream.runner.inputs import features_beyond_key, input_topics, not_alone
 from fraudstream.runner.intake import Intake
 from fraudstream.runner.loop import StreamLoop
@@ -42,11 +44,13 @@ class Options(NamedTuple):
         group: The consumer group; `fraudstream-NAME` unless said.
         instance: Tells apart scorers that share a group; restarts keep it.
         rebuild_state: Whether kept snapshots are dropped and the state is rebuilt from the topic.
+        exactly_once: Whether records and offsets are committed in one transaction; else at least once.
     """
 
     group: str | None = None
     instance: str = "0"
     rebuild_state: bool = False
+    exactly_once: bool = True
 
 
 def start(
@@ -81,17 +85,22 @@ def start(
     decoder = Decoder(plan.pipeline.event)
     intake = Intake(decoder, inputs[1] if len(inputs) > 1 else None, integer_ids=_has_integer_ids(plan))
     warm_up(program, decoder)
-    producer = AlternatingProducer(settings, member)
-    written = {name: count for name, count in topics.items() if name not in inputs}
-    consumer_of = partial(
+    consuming = partial(
         InputConsumer,
         settings,
         inputs,
         group,
         # A static member takes its predecessor's place at once, instead of waiting for its session to end.
         instance_id=member if features_beyond_key(plan) else None,
-        on_hanging=partial(producer.close_hanging, written, group, plan.pipeline.input.name),
     )
+    producer: AlternatingProducer | AtLeastOnceProducer
+    if options.exactly_once:
+        producer = AlternatingProducer(settings, member)
+        written = {name: count for name, count in topics.items() if name not in inputs}
+        consumer_of = partial(consuming, on_hanging=closer(settings, plan, producer, group, written))
+    else:
+        producer = AtLeastOnceProducer(settings)
+        consumer_of = partial(_lending_commits, consuming, producer)
     return StreamLoop(
         plan,
         program,
@@ -102,6 +111,15 @@ def start(
         input_partitions=topics[plan.pipeline.input.name],
         on_statistics=on_statistics,
     )
+
+
+def _lending_commits(
+    consuming: Callable[..., InputConsumer], producer: AtLeastOnceProducer, **handlers: Any
+) -> InputConsumer:
+    """The consumer, whose member commits the offsets of what the producer has stored."""
+    consumer = consuming(**handlers)
+    producer.commit_offsets = consumer.commit
+    return consumer
 
 
 def require_names(options: Options) -> None:
