@@ -30,7 +30,7 @@ def drain(field: Field, row: Row, number: int, events: int) -> dict[str, Any]:
         Failed: It wrote nothing, stopped on the way or was too slow to be measured.
     """
     target, group = f"out-{row.name.replace('_', '-')}", f"{row.name.replace('_', '-')}-drain-{number}"
-    field.fresh(target)
+    field.fresh(target, *(f"{group}{each}" for each in row.topics))
     command = row.command(Run(field.folder, field.bootstrap, BACKLOG, target, group))
     progress = Progress(field, target)
     broker, tree = field.broker_pid, Tree(command, field.folder, f"{group}.log")

@@ -24,7 +24,7 @@ WARMS_UP = 0.2
 """This part of a rate's events, at its beginning, does not count."""
 ANSWERS_WITHIN_S = 45
 QUIET_S = 3.0
-KILL_RATE, KILL_AFTER_S, KILL_TRAFFIC_S = 1_000, 5, 35
+KILL_RATE, KILL_AFTER_S, KILL_TRAFFIC_S = 1_000, 5, 75
 _ID = re.compile(rb'"TRANSACTION_ID": ?(\d+)')
 
 
@@ -35,7 +35,7 @@ class Watched:
         self.field, self.row = field, row
         name = row.name.replace("_", "-")
         self.source, target, self.group = f"live-{name}", f"out-live-{name}", f"{name}-live-{number}"
-        field.fresh(self.source, target)
+        field.fresh(self.source, target, *(f"{self.group}{each}" for each in row.topics))
         self._run = Run(field.folder, field.bootstrap, self.source, target, self.group)
         self.reader = TopicTail(field.settings, [target])
         self.tree = self.start()

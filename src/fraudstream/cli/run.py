@@ -57,39 +57,59 @@ def command(
     settings = settings_from(bootstrap_servers, config, values)
     plan = find_plan(pipeline, settings.pipelines_folder)
     name = plan.pipeline.name
-    if plan.pipeline.model is not None and load_scorer(plan, settings) is None:
-        show_note(
-            f"note: no model of {name} that can serve is in {settings.models_folder}; deciding by rules alone, "
-            f"flagged degraded. Train one with `fraudstream train {name} --data FILE`."
-        )
     show = show_json if as_json else _show_line
-    loop = start(plan, settings, Options(group, instance, rebuild_state, delivery is Delivery.EXACTLY_ONCE), show)
-    # From here on the log is of use; until then what is wrong is said in one paragraph.
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    if not as_json:
-        show_note(f"scoring {plan.pipeline.input.name} on {settings.bootstrap_servers}; stop with Ctrl-C")
-    # What is there now stays to the end: the collector need not look at it again and again.
-    gc.collect()
-    gc.freeze()
-    with _stopped_by_signals(loop):
-        summary = loop.run(until_caught_up=until_caught_up)
+    options = Options(group, instance, rebuild_state, delivery is Delivery.EXACTLY_ONCE)
+    try:
+        with _ended_by_signals() as ending:
+            loop = start(plan, settings, options, show)
+            # From here on the log is of use; until then what is wrong is said in one paragraph.
+            logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+            if plan.pipeline.model is not None and load_scorer(plan, settings) is None:
+                show_note(
+                    f"note: no model of {name} that can serve is in {settings.models_folder}; deciding by rules alone, "
+                    f"flagged degraded. Train one with `fraudstream train {name} --data FILE`."
+                )
+            if not options.exactly_once:
+                show_note("note: at least once: after a crash some decisions come twice, with the same `input`.")
+            if not as_json:
+                show_note(f"scoring {plan.pipeline.input.name} on {settings.bootstrap_servers}; stop with Ctrl-C")
+            # What is there now stays to the end: the collector need not look at it again and again.
+            gc.collect()
+            gc.freeze()
+            ending.loop = loop
+            summary = loop.run(until_caught_up=until_caught_up)
+    except _EndedEarlyError:
+        show_note("ended before it began to score; nothing was read")
+        return
     if as_json:
         show_json({"summary": summary})
     else:
         _show_summary(name, summary)
 
 
-@contextlib.contextmanager
-def _stopped_by_signals(loop: StreamLoop) -> Iterator[None]:
-    """SIGINT and SIGTERM finish what is in hand; a second SIGINT interrupts at once."""
+class _EndedEarlyError(Exception):
+    """A signal to end came before there was a loop to be told."""
 
-    def stop(number: int, _: object) -> None:
-        loop.stop()
+
+class _Ending:
+    """What a signal to end does: finish what is in hand; a second SIGINT interrupts at once."""
+
+    loop: StreamLoop | None = None
+
+    def __call__(self, number: int, _: object) -> None:
+        if self.loop is None:
+            raise _EndedEarlyError
+        self.loop.stop()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[_Ending]:
+    """SIGINT and SIGTERM end the command in good order while this lasts."""
+    ending = _Ending()
+    before = {number: signal.signal(number, ending) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield ending
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -10,7 +10,7 @@ from fraudstream.define.yaml_tree import Node
 
 
 def read_rules(read: Reader, node: Node | None) -> tuple[Rule, ...]:
-    """The rules; one with a problem is left out."""
+    """The rules; one without a predicate is left out."""
     rules = []
     for code, each in read.mapping("rules", node).items():
         path, before = f"rules.{code}", len(read.problems)
@@ -23,7 +23,9 @@ def read_rules(read: Reader, node: Node | None) -> tuple[Rule, ...]:
             read.problem(path, each.line, "`when` is missing.", "Give the predicate: `when: amount > 100`.")
         if len(read.problems) == before and action is None:
             read.problem(path, each.line, "`action` is missing.", f"Give one of: {', '.join(Action)}.")
-        if when is not None and action is not None and len(read.problems) == before:
+        # With placeholders for what is wrong: the rest of the rule is checked, too.
+        if when is not None:
+            action = action or Action.REVIEW
             rules.append(Rule(code=code, when=when, action=action, score=score, reason=reason))
     return tuple(rules)
 

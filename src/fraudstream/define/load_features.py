@@ -12,20 +12,21 @@ FEATURE_KEYS = ("by", "over", "where", "prior", "delay", "list", "description")
 
 
 def read_features(read: Reader, node: Node | None) -> tuple[Feature, ...]:
-    """The features, windows written out; one with a problem is left out and noted as broken."""
+    """The features, windows written out; one with a problem is noted as broken."""
     features: dict[str, Feature] = {}
     for template, each in read.mapping("features", node).items():
         before = len(read.problems)
         made = _expanded(read, template, each)
         names = [feature.name for feature in made] or _names(template, each)
-        for name in names:
-            if name in features:
+        for place, name in enumerate(names):
+            if name in features or name in names[:place]:
                 advice = "Names of features must differ, also after {over} is filled in."
                 read.problem(f"features.{name}", each.line, "declared twice.", advice)
         if len(read.problems) > before:
             read.broken.update(names)
-        else:
-            features |= {feature.name: feature for feature in made}
+        # One with a slip is kept as far as it could be read, so that the rest of it is checked, too.
+        for feature in made:
+            features.setdefault(feature.name, feature)
         for name in names:
             read.lines.setdefault(f"features.{name}", each.line)
     return tuple(features.values())

@@ -76,12 +76,9 @@ class AlternatingProducer:
             producer.rebuild(timeout_s)
 
     def close_hanging(self, topics: Mapping[str, int], group_id: str, input_topic: str) -> None:
-        """Closes what transactions of these ids left hanging: neither committed nor aborted, and nobody at it any more.
+        """Aborts what transactions of these ids left hanging: neither committed nor aborted, and nobody at it any more.
 
-        Kafka's coordinator takes a partition without a leader for a deleted one, and leaves out its marker (seen in
-        4.3.1, when the only broker had stood still for longer than its session). The group's offsets then cannot be
-        read, and readers of the outputs wait, for good. What hangs was not committed as far as anybody can see, so it
-        is aborted.
+        The caller has made sure that nobody has seen it committed (`runner/hanging.py`).
 
         Args:
             topics: Every topic that transactions of these ids write to, and its partitions.

@@ -153,6 +153,12 @@ class LocalBroker:
 
     def _start(self, java: Java, jars: Path) -> BrokerStatus:
         noted = self._noted()
+        made_by = noted.get("kafka_version", KAFKA_VERSION)
+        if _numbers(made_by) > _numbers(KAFKA_VERSION):
+            raise ToolError(
+                f"The data in {self.folder} is of Kafka {made_by}; this is {KAFKA_VERSION}, which cannot read it.",
+                "`fraudstream kafka clean` deletes it, and the next start makes it anew.",
+            )
         port, controller_port = _free_ports(noted.get("ports"))
         data, logs = self.folder / "data", self.folder / "logs"
         try:
@@ -270,6 +276,11 @@ class LocalBroker:
         temporary = self._record.with_suffix(".tmp")
         temporary.write_text(json.dumps(record, indent=2) + "\n")
         temporary.replace(self._record)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """A version to compare by: "4.2.1" is (4, 2, 1)."""
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def _answers(address: str, timeout_s: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -133,8 +133,12 @@ class TopicTail:
         return False
 
 
-def last_records(settings: Settings, topics: Sequence[str], timeout_s: float = 30.0) -> list[Record]:
-    """The newest committed record of every partition that has one, as `read_committed` readers see it now.
+def last_records(
+    settings: Settings, topics: Sequence[str], wanted: Callable[[bytes | None], bool], timeout_s: float = 60.0
+) -> list[Record]:
+    """The newest committed record of every partition whose value is wanted, as `read_committed` readers see it now.
+
+    Partitions without one are left out; they are read to their beginning.
 
     Raises:
         BrokerUnreachable, TopicError: They could not be read within `timeout_s`.
@@ -151,10 +155,10 @@ def last_records(settings: Settings, topics: Sequence[str], timeout_s: float = 3
     try:
         for place in KafkaAdmin(settings).partitions_of(topics):
             begin, end = consumer.get_watermark_offsets(place, timeout=timeout_s)
-            reach, last = 64, None
-            while last is None and reach < 16 * (end - begin):  # markers and aborted records take offsets, too
-                last = _last_of(consumer, place, max(begin, end - reach), deadline)
-                reach *= 16
+            start, reach, last = end, 64, None
+            while last is None and start > begin:
+                start, reach = max(begin, end - reach), reach * 16  # records of others and markers take offsets, too
+                last = _last_of(consumer, TopicPartition(place.topic, place.partition, start), wanted, deadline)
             if last is not None:
                 at_ms = last.timestamp()[1]
                 found.append(Record(place.topic, place.partition, last.offset(), at_ms, last.key(), last.value()))
@@ -165,9 +169,9 @@ def last_records(settings: Settings, topics: Sequence[str], timeout_s: float = 3
     return found
 
 
-def _last_of(consumer: Any, place: TopicPartition, start: int, deadline: float) -> Any:
-    """The last committed message of a partition from an offset on; None where there is none."""
-    consumer.assign([TopicPartition(place.topic, place.partition, start)])
+def _last_of(consumer: Any, start: TopicPartition, wanted: Callable[[bytes | None], bool], deadline: float) -> Any:
+    """The last wanted message of a partition from an offset on; None where there is none."""
+    consumer.assign([start])
     last = None
     while time.monotonic() < deadline:
         message = consumer.poll(0.1)
@@ -175,7 +179,7 @@ def _last_of(consumer: Any, place: TopicPartition, start: int, deadline: float) 
             continue
         error = message.error()
         if error is None:
-            last = message
+            last = message if wanted(message.value()) else last
         elif error.code() == KafkaError._PARTITION_EOF:
             return last
         elif error.fatal() or not (error.retriable() or error.code() in _PASSING):

@@ -22,7 +22,7 @@ LOST_S = 15.0
 5456: the offsets' coordinator went away)."""
 
 
-class Delivery(Protocol):
+class OutputProducer(Protocol):
     """How a portion reaches Kafka: exactly once (`AlternatingProducer`) or at least once (`AtLeastOnceProducer`)."""
 
     def open(self) -> None: ...  # noqa: D102 - the classes say it
@@ -55,10 +55,10 @@ _Work = SimpleQueue[tuple["Future[int]", Prepared, Any] | None]
 class Committer:
     """Runs transactions one after another on a thread of its own; at most one is in flight.
 
-    Every method raises what `Delivery.commit` raises, for the transaction in flight.
+    Every method raises what `OutputProducer.commit` raises, for the transaction in flight.
     """
 
-    def __init__(self, producer: Delivery) -> None:
+    def __init__(self, producer: OutputProducer) -> None:
         self._producer = producer
         self._work = self._start()
         self._future: Future[int] | None = None
@@ -82,13 +82,13 @@ class Committer:
         if self._future is not None:
             futures.wait([self._future], timeout_s)
 
-    def settle(self) -> Committed | None:
+    def settle(self, within_s: float = LOST_S) -> Committed | None:
         """Waits for the transaction in flight; None where there is none."""
         if self._future is None:
             return None
         future, self._future = self._future, None
         try:
-            at_ms = future.result(LOST_S)
+            at_ms = future.result(within_s)
         except TimeoutError:
             if future.done():
                 raise
@@ -96,7 +96,7 @@ class Committer:
             # epoch fences.
             self.close()
             self._work = self._start()
-            raise TransactionInDoubt(f"the commit was not answered in {LOST_S:g} s") from None
+            raise TransactionInDoubt(f"the commit was not answered in {within_s:g} s") from None
         prepared, self.last = self.last, None
         assert prepared is not None
         return Committed(prepared, at_ms)

@@ -63,7 +63,13 @@ def closer(
     def close() -> None:
         stable = KafkaAdmin(settings).committed_offsets(group, input_topics(plan))
         committed = {place: partition.offset for place, partition in stable.items()}
-        for record in last_records(settings, list(outputs)):
+        inputs = set(input_topics(plan))
+
+        def ours(value: bytes | None) -> bool:
+            place, _ = _input_of(value)
+            return place is not None and place[0] in inputs  # pipelines may share topics
+
+        for record in last_records(settings, list(outputs), ours):
             place, offset = _input_of(record.value)
             if place is not None and offset >= committed.get(place, 0):
                 raise StateError(
@@ -71,9 +77,9 @@ def closer(
                     f"shows a record for offset {offset} of {place[0]}, partition {place[1]}, which these offsets do "
                     f"not cover: the transaction was committed, and the broker lost a marker of it (KAFKA-20734). "
                     "Nothing is decided until this is repaired, since it would be decided twice.",
-                    "Find it with Kafka's `kafka-transactions.sh find-hanging`. With every scorer stopped, set the "
-                    "group by `kafka-consumer-groups.sh --reset-offsets` to one behind the last input offset that the "
-                    "outputs show for each partition. docs/delivery.md names the versions that have the fault.",
+                    "Find it with Kafka's `kafka-transactions.sh find-hanging`. With every scorer stopped, set each "
+                    "partition's offset of the group, by `kafka-consumer-groups.sh --reset-offsets`, to the largest "
+                    "input offset that the outputs show of it, plus 1. See docs/delivery.md for Kafkas with the fault.",
                 )
         LOGGER.warning("nothing of the transaction that hangs can be seen: it is aborted")
         producer.close_hanging(outputs, group, plan.pipeline.input.name)

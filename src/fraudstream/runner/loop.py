@@ -23,7 +23,7 @@ from fraudstream.kafka.partition import TopicPartition
 from fraudstream.kafka.transactions import TransactionAborted, TransactionInDoubt
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
-from fraudstream.runner.committer import Committed, Committer, Delivery, Prepared
+from fraudstream.runner.committer import Committed, Committer, OutputProducer, Prepared
 from fraudstream.runner.inputs import features_beyond_key, not_alone
 from fraudstream.runner.intake import Intake, Place, Portion
 from fraudstream.runner.outputs import Outputs
@@ -52,6 +52,8 @@ STATISTICS_S = 1.0
 SNAPSHOT_S = 300.0
 SNAPSHOT_EVENTS = 500_000
 """A snapshot after so many events, which a start would have to replay (some 3 s), or after so long."""
+ENDS_WITHIN_S = 2.5
+"""How long an end waits for the last commit; later answers are left to the next start, which asks Kafka."""
 LONG_REPLAY = 100_000
 """After a replay longer than this, a snapshot spares the next start from repeating it."""
 
@@ -86,7 +88,7 @@ class StreamLoop:
         plan: Plan,
         program: Program,
         consumer_of: ConsumerFactory,
-        producer: Delivery,
+        producer: OutputProducer,
         checkpoints: Checkpoints,
         intake: Intake,
         *,
@@ -142,7 +144,7 @@ class StreamLoop:
                     self._rewind(reason)
             failpoints.hit("drain")
             try:
-                self._note(self._committer.settle())
+                self._note(self._committer.settle(ENDS_WITHIN_S))
                 self._save(wait=True)
             except (TransactionAborted, TransactionInDoubt) as reason:
                 LOGGER.warning("the last transaction is left to the next start: %s", reason)
@@ -306,7 +308,7 @@ class StreamLoop:
         if not replay.done(self._intake, self._lags):
             return
         self._replay = None
-        if self._state.sequence != self._committed_sequence:
+        if self._state.sequence < self._committed_sequence:
             LOGGER.warning(
                 "%d events were decided, but the topic holds %d of them: older ones are gone, and features that look "
                 "back to them are short",
@@ -314,6 +316,7 @@ class StreamLoop:
                 self._state.sequence,
             )
             self._state.sequence = self._committed_sequence
+        # A larger one stands where offsets were set by hand, without ours beside them: what was replayed counts.
         if self._meter.totals.replayed > LONG_REPLAY:
             self._unsaved = True
             self._save(wait=True)

@@ -70,8 +70,8 @@ def start(
     """
     failpoints.arm()
     require_names(options)
-    program = Program(plan, load_scorer(plan, settings))
     check_reachable(settings)
+    program = Program(plan, load_scorer(plan, settings))
     topics = require_topics(plan, settings)
     group = f"fraudstream-{plan.pipeline.name}" if options.group is None else options.group
     member = f"{group}-{options.instance}"

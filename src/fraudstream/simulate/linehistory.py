@@ -43,6 +43,11 @@ class LineHistory:
         for line in self._lines(np.arange(min(_HEAD_LINES, self.count()))):
             fields.update(dict.fromkeys(_fields(line)))
         self.names = list(fields)
+        if self.count() and not fields:
+            raise DataError(
+                f"None of the first {_HEAD_LINES} lines of {path} is a JSON object with fields.",
+                "Give a file with one JSON object a line.",
+            )
 
     def count(self) -> int:
         """How many lines there are; empty ones are none."""
