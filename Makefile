@@ -32,8 +32,9 @@ test: lint ## Everything `check` looks at, and all tests, on real brokers.
 demo: setup ## Run the whole thing for about a minute: Kafka, training, traffic, scoring, proof.
 	$(RUN)/fraudstream demo
 
-bench: setup ## Measure, and write bench/results.json.
+bench: setup ## Measure, also against peers (an hour), and write bench/results.json.
 	$(RUN)/python -m bench.run
+	$(RUN)/python -m bench.tables
 
 chaos: setup ## An hour of faults of every kind, the scorer killed 350 times or more; write bench/chaos.json.
 	$(RUN)/python tests/chaos/orchestrate.py --kills 350 --minutes 60 --out bench/chaos.json

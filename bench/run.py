@@ -1,6 +1,6 @@
 """`make bench`: every bench, one result file.
 
-    python -m bench.run [decode] [kernel] [stream]
+    python -m bench.run [start] [decode] [kernel] [stream] [peers]
 
 Writes bench/results.json; benches that are not named keep their last figures. Each runs in a process of its own.
 """
@@ -14,9 +14,13 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+from fraudstream.kafka.jars import KAFKA_VERSION
 
 RESULTS = Path(__file__).with_name("results.json")
-BENCHES = ("decode", "kernel", "stream")
+BENCHES = ("start", "decode", "kernel", "stream", "peers")
+PEERS = ("ceiling", "common_loop", "quixstreams", "faust", "flink_sql", "kafka_streams")
 
 
 def main() -> None:
@@ -29,15 +33,45 @@ def main() -> None:
         print(f"{name} …", file=sys.stderr, flush=True)
         done = subprocess.run([sys.executable, "-m", f"bench.{name}"], stdout=subprocess.PIPE, check=True)
         results[name] = json.loads(done.stdout)
+        _write(results)
+    print(f"written to {RESULTS}", file=sys.stderr)
+
+
+def _write(results: dict[str, Any]) -> None:
+    """Keeps what there is, so that a run that is cut off leaves what it had."""
+    if "peers" in results:
+        results |= _against(results["peers"]["rows"])
     results["about"] = {
         "command": "make bench",
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "cores": os.cpu_count(),
         "processor": _processor(),
         "python": platform.python_version(),
+        "kafka": KAFKA_VERSION,
     }
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-    print(f"written to {RESULTS}", file=sys.stderr)
+
+
+def _against(rows: dict[str, Any]) -> dict[str, Any]:
+    """Ours over each peer, and latency by rate beside the transactional ping's, from the rows of the peers bench."""
+    ours = rows["ours"]
+    measured = [name for name in PEERS if "events_per_cpu_s" in rows.get(name, {})]
+    return {
+        "ratios": {name: _ratio(ours, rows[name], "events_per_cpu_s") for name in measured},
+        "sustained_ratios": {name: _ratio(ours, rows[name], "events_per_s") for name in measured},
+        "latency_ms": {
+            rate: {name: each[name] for name in ("p50", "p99", "p999")}
+            for rate, each in ours.get("latency", {}).items()
+        },
+        "ping_ms": {
+            rate: {name: each[name] for name in ("p50", "p99", "p999")}
+            for rate, each in rows["ceiling"].get("latency", {}).items()
+        },
+    }
+
+
+def _ratio(ours: dict[str, Any], peer: dict[str, Any], figure: str) -> float:
+    return float(ours[figure]["median"] / peer[figure]["median"])
 
 
 def _processor() -> str:

@@ -13,11 +13,14 @@ from fraudstream.errors import StateError
 from fraudstream.kafka import consumer as consuming
 from fraudstream.kafka.alternating import AlternatingProducer
 from fraudstream.kafka.consumer import InputConsumer
+from fraudstream.plan.compile import plan_of
+from fraudstream.runner.hanging import closer
 from fraudstream.settings import Settings
 from runner.small import assert_once, events, pipeline, score_here
 from runner.workbench import Workbench
 
 pytestmark = pytest.mark.kafka
+OF_ANOTHER_PIPELINE = b'{"class":"not_json","input":{"topic":"elsewhere","partition":0,"offset":999}}'
 
 
 def test_what_hangs_although_its_decisions_are_visible_is_not_decided_again(
@@ -36,6 +39,7 @@ def test_what_hangs_although_its_decisions_are_visible_is_not_decided_again(
     visible = Producer({"bootstrap.servers": broker})
     place = f'"input":{{"topic":"{topic}","partition":0,"offset":{ends(broker, [topic], stable=True)[topic, 0] - 1}}}'
     visible.produce(bench.scores, f'{{"event":{{}},"decision":{{{place}}}}}'.encode(), partition=0)
+    visible.produce(bench.scores, OF_ANOTHER_PIPELINE, partition=0)  # behind it, on a topic that both write to
     visible.flush(10)
     reader = Consumer({"bootstrap.servers": broker, "group.id": group})
     left_open = Producer({"bootstrap.servers": broker, "transactional.id": f"{member}-other"})
@@ -48,7 +52,7 @@ def test_what_hangs_although_its_decisions_are_visible_is_not_decided_again(
 
     with pytest.raises(StateError, match="decided twice"):
         score_here(bench)
-    assert sum(ends(broker, [bench.scores], stable=False).values()) == sum(before.values()) + 1
+    assert sum(ends(broker, [bench.scores], stable=False).values()) == sum(before.values()) + 2
     left_open.abort_transaction(20)
 
 
@@ -69,14 +73,18 @@ def test_a_transaction_left_open_on_the_offsets_is_closed_and_nothing_of_it_is_s
     left_open = Producer({"bootstrap.servers": broker, "transactional.id": f"{member}-1"})
     left_open.init_transactions(20)
     left_open.begin_transaction()
+    visible = Producer({"bootstrap.servers": broker})
+    visible.produce(bench.pipeline.dead_letters.name, OF_ANOTHER_PIPELINE, partition=0)
+    visible.flush(10)
     left_open.produce(bench.scores, b"not a decision", partition=0)
     left_open.flush(10)
     left_open.send_offsets_to_transaction([TopicPartition(topic, 0, 1)], reader.consumer_group_metadata(), 20)
     reader.close()
 
     written = {name: count for name, count in bench.pipeline.topics_to_create() if name != topic}
+    plan = plan_of(bench.pipeline)
     asking = InputConsumer(
-        kafka_settings, [topic], group, on_hanging=lambda: producer.close_hanging(written, group, topic)
+        kafka_settings, [topic], group, on_hanging=closer(kafka_settings, plan, producer, group, written)
     )
     asking.open()
     began = time.monotonic()

@@ -9,7 +9,7 @@ import pytest
 from project import ROOT
 
 sys.path.insert(0, str(ROOT))
-from bench import counts  # noqa: E402
+from bench import counts
 
 KEPT = json.loads(counts.RESULT.read_text(encoding="utf-8"))
 MOST_MORE = 1.05

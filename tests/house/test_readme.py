@@ -23,6 +23,7 @@ def test_figures_are_the_committed_results() -> None:
     text = README.read_text(encoding="utf-8")
     results = json.loads((ROOT / "bench" / "results.json").read_text())
     assert text == tables.filled(text, results), "run `python -m bench.tables`"
+    assert tables.PICTURE.read_text(encoding="utf-8") == tables.picture(results), "run `python -m bench.tables`"
 
 
 def test_the_example_pipeline_has_no_problem() -> None:
