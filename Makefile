@@ -16,7 +16,7 @@ KERNELS := $(wildcard src/fraudstream/engine/kernels/*.py src/fraudstream/state/
 PYTHONS := python3.11 python3.12 python3.13 python3
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help setup lint check test demo bench chaos fuzz real-data lock clean
+.PHONY: help setup lint check test demo picture bench chaos fuzz real-data lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ test: lint ## Everything `check` looks at, and all tests, on real brokers.
 
 demo: setup ## Run the whole thing for about a minute: Kafka, training, traffic, scoring, proof.
 	$(RUN)/fraudstream demo
+
+picture: setup ## Run the demo and draw what it shows: docs/images/demo.svg.
+	$(RUN)/fraudstream demo --picture docs/images/demo.svg
 
 bench: setup ## Measure, also against peers (an hour), and write bench/results.json.
 	$(RUN)/python -m bench.run

@@ -30,10 +30,14 @@ def find_path(name_or_path: str | Path, folder: Path = USERS_FOLDER) -> Path:
         folder: The user's own pipelines, one YAML file each (the setting `pipelines_folder`).
 
     Raises:
-        UsageError: There is no pipeline of that name.
+        UsageError: There is no pipeline of that name, or no such file.
     """
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith(ENDINGS) or "/" in text or "\\" in text:
+        if not Path(name_or_path).exists():
+            raise UsageError(
+                f"There is no file {name_or_path}.", f"Give a pipeline's file, or one of: {', '.join(names())}."
+            )
         return Path(name_or_path)
     for place in (folder, SHIPPED):
         path = place / f"{text}.yaml"
