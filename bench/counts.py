@@ -9,6 +9,7 @@ anew.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import tracemalloc
@@ -84,6 +85,7 @@ def measure() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    gc.disable()
     counts = measure()
     print(json.dumps(counts, indent=2))
     if "--write" in sys.argv:

@@ -84,7 +84,7 @@ def table(results: dict[str, Any]) -> str:
 def peers(results: dict[str, Any]) -> str:
     """Each row beside ours, as a Markdown table; what could not be measured says why."""
     rows = results["peers"]["rows"]
-    mine = rows["ours"]
+    mine, with_model = rows["ours"]["events_per_cpu_s"]["median"], results["stream"]["drain"]["events_per_cpu_s"]
     lines = [
         "| row | events/s per core-second | ours is | events/s | p50, p99 at 1,000/s | back after a kill | memory |",
         "|---|---|---|---|---|---|---|",
@@ -100,7 +100,7 @@ def peers(results: dict[str, Any]) -> str:
         live = row.get("latency", {}).get("1000")
         cells = [
             f"{per_core:,.0f}",
-            f"{mine['events_per_cpu_s']['median'] / per_core:,.2g} ×" if name != "ours" else "",
+            _times((with_model if name.startswith("common_loop") else mine) / per_core) if name != "ours" else "",
             f"{row['events_per_s']['median']:,.0f}",
             f"{live['p50']:,.0f}, {live['p99']:,.0f} ms" if live else "–",
             f"{row['recovery_s']:.1f} s" if "recovery_s" in row else "–",
@@ -120,6 +120,10 @@ def peers(results: dict[str, Any]) -> str:
             f"{many['ns_per_event'] / 1e3:.1f} µs with 10 million."
         )
     return "\n".join(lines) + f"\n\n{said}\n"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f} ×" if ratio >= 10 else f"{ratio:.2g} ×"
 
 
 def picture(results: dict[str, Any]) -> str:

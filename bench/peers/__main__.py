@@ -66,15 +66,17 @@ class Results:
         PARTIAL.write_text(json.dumps(self.document(), indent=2) + "\n")
 
 
-def measure(field: Field, names: list[str], events: int, minutes: float, results: Results) -> None:
+def measure(
+    field: Field, names: list[str], events: int, minutes: float, results: Results, *, drains_only: bool = False
+) -> None:
     """Every step of the comparison, the most telling first."""
     rows = [ROWS[name] for name in names]
     wanted = expected(field) if any(row.features for row in rows) else {}
     _drain_round(field, rows, 0, events, results, wanted)
-    for row in rows:
+    for row in rows if not drains_only else ():
         if row.rates and not results.rows[row.name].get("why"):
             _step(results, row, "latency", lambda row=row: latency(field, row, 0, row.rates))
-    for row in rows:
+    for row in rows if not drains_only else ():
         if row.recovers and not results.rows[row.name].get("why"):
             _step(results, row, "recovery_s", lambda row=row: recovery(field, row, 0)["recovery_s"])
     for number in (1, 2):
@@ -124,6 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.peers")
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--events", type=int, default=ALL_EVENTS, help="at most so many in a backlog")
+    parser.add_argument("--drains", action="store_true", help="no latency, no recovery, no growth")
     parser.add_argument("--minutes", type=float, default=12.0, help="no further round is begun after so many")
     given = parser.parse_args()
     if unknown := set(given.rows) - set(ROWS):
@@ -133,10 +136,10 @@ def main() -> None:
         field = Field(Path(folder), given.events)
         try:
             field.fill()
-            measure(field, list(results.rows), given.events, given.minutes, results)
+            measure(field, list(results.rows), given.events, given.minutes, results, drains_only=given.drains)
         finally:
             field.close()
-    if not given.rows:
+    if not given.rows and not given.drains:
         grow(results, GROWTH)
     print(json.dumps(results.document()))
 

@@ -40,10 +40,10 @@ def drain(field: Field, row: Row, number: int, events: int) -> dict[str, Any]:
         tree.end()
         progress.close()
         field.tidy(group)
-    first = next(sample for sample in samples if sample[1] >= events / 2)
     last = samples[-1]
+    first = next(sample for sample in samples if sample[1] >= last[1] / 2)
     done, wall_s, cpu_s, broker_s = (last[place] - first[place] for place in (1, 0, 2, 3))
-    if done <= 0 or wall_s <= 0:
+    if done <= 0 or wall_s <= 0 or cpu_s <= 0:
         raise Failed(f"all was done between two looks, {SAMPLE_S} s apart: too few events")
     return {
         "events": last[1],

@@ -62,27 +62,18 @@ class Row:
     topics: tuple[str, ...] = ()
 
 
-def _pipeline(run: Run, name: str) -> Path:
-    """A pipeline's file for this run's topics."""
-    from fraudstream import pipelines
-
-    if name == "small":
-        text = (HERE / "small.yaml").read_text(encoding="utf-8").replace("out-ours", run.target)
-        text = text.replace(
-            "input: {name: transactions, partitions: 1}", f"input: {{name: {run.source}, partitions: 1}}"
-        )
-    else:
-        text = Path(pipelines.__file__).with_name(f"{name}.yaml").read_text(encoding="utf-8")
-        text = text.replace("input: terminal-transactions", f"input: {{name: {run.source}, partitions: 1}}")
-        text += f"\nroutes:\n  - {{topic: {run.target}, carries: all, form: envelope, partitions: 1}}\n"
+def _pipeline(run: Run) -> Path:
+    """The small pipeline's file for this run's topics."""
+    text = (HERE / "small.yaml").read_text(encoding="utf-8").replace("out-ours", run.target)
+    text = text.replace("input: {name: transactions, partitions: 1}", f"input: {{name: {run.source}, partitions: 1}}")
     path = run.folder / f"{run.group}.yaml"
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def _ours(name: str, *options: str) -> Callable[[Run], list[str]]:
+def _ours(*options: str) -> Callable[[Run], list[str]]:
     return lambda run: [
-        *(sys.executable, "-m", "fraudstream", "run", str(_pipeline(run, name))),
+        *(sys.executable, "-m", "fraudstream", "run", str(_pipeline(run))),
         *("--group", run.group, "--json", "-b", run.bootstrap, *options),
     ]
 
@@ -117,9 +108,8 @@ LIVE = (1_000, 2_000, 5_000, 20_000)
 ROWS = {
     row.name: row
     for row in (
-        Row("ours", _ours("small"), ALL_EVENTS, rates=LIVE, features=True, recovers=True),
-        Row("ours_at_least_once", _ours("small", "--delivery", "at-least-once"), ALL_EVENTS, features=True),
-        Row("ours_model", _ours("terminal-payments"), ALL_EVENTS),
+        Row("ours", _ours(), ALL_EVENTS, rates=LIVE, features=True, recovers=True),
+        Row("ours_at_least_once", _ours("--delivery", "at-least-once"), ALL_EVENTS, features=True),
         Row("ceiling", _ceiling("transactions"), ALL_EVENTS, rates=LIVE),
         Row("ceiling_plain", _ceiling("plain"), ALL_EVENTS),
         Row("kafka_streams", _streams, 600_000, rates=(1_000, 5_000), features=True, recovers=True),

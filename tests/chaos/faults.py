@@ -27,7 +27,7 @@ def at_failpoint(field: Field, point: str, number: int = 1, delay_ms: int = 0) -
     if point in AT_THE_END:
         field.progress(20)
         scorer.send(signal.SIGTERM)
-    code = scorer.wait(5 if point == "restore" else MOST_S)
+    code = scorer.wait(MOST_S)
     if code == KILLED:
         field.died(point)
         return True

@@ -40,7 +40,7 @@ from fraudstream import failpoints  # noqa: E402
 from fraudstream.errors import FraudstreamError  # noqa: E402
 from fraudstream.kafka.transactions import TransactionAborted, TransactionInDoubt  # noqa: E402
 from fraudstream.runner import loop as looping  # noqa: E402
-from fraudstream.runner.committer import Committed, Committer  # noqa: E402
+from fraudstream.runner.committer import LOST_S, Committed, Committer  # noqa: E402
 
 STEPS = 60
 
@@ -91,7 +91,7 @@ class DiceCommitter(Committer):
     def wait(self, timeout_s: float) -> None:
         pass  # time passes by the dice
 
-    def settle(self) -> Committed | None:
+    def settle(self, within_s: float = LOST_S) -> Committed | None:
         if self._future is None:
             return None
         future, self._future = self._future, None

@@ -14,7 +14,7 @@ from fraudstream.runner.checkpoint import Restored
 from fraudstream.runner.loop import StreamLoop
 from simulate import simulate
 
-SCHEDULES = int(os.environ.get("FRAUDSTREAM_TEST_SCHEDULES", "1000"))
+SCHEDULES = int(os.environ.get("FRAUDSTREAM_TEST_SCHEDULES", "20000"))
 
 
 def test_every_schedule_holds_the_invariants() -> None:

@@ -135,7 +135,7 @@ OTHER_PROBLEMS = [
     ({"event": {"id": "device"}}, "event.id", "not required", "must be there"),
     ({"event": {"dedup": "soon"}}, "event.dedup", "'soon' is not a duration", ""),
     ({"event": {"max_future": "0s"}}, "event.max_future", "not longer than zero", ""),
-    ({"event": {"max_bytes": 1}}, "event.max_bytes", "1 bytes", "2 to 1048576"),
+    ({"event": {"max_bytes": 1}}, "event.max_bytes", "1 bytes", "2 to 917504"),
     ({"event": {"id": None}}, "features.rate", "needs an event id", "Declare `event.id`"),
     ({"labels": None}, "features.rate", "label_rate needs labels", "Declare `labels"),
     ({"lists": (ValueList(name="blocked"),) * 2}, "lists.blocked", "declared twice", "one"),

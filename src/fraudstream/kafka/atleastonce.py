@@ -10,15 +10,34 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from fraudstream import failpoints
 from fraudstream.errors import BrokerUnreachable
-from fraudstream.kafka.client import check_reachable
+from fraudstream.kafka.client import check_reachable, explain
 from fraudstream.kafka.producer import BulkProducer
 from fraudstream.kafka.transactions import TransactionInDoubt
 from fraudstream.settings import Settings
 
 STORED_WITHIN_S = 10.0
+COMMITTED_WITHIN_S = 60.0
+_PLACE_LOST = {
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError._FENCED,
+}
+_PASSING = {
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError._TIMED_OUT_QUEUE,
+    KafkaError._WAIT_COORD,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.NOT_COORDINATOR,
+}
 
 
 class AtLeastOnceProducer:
@@ -57,19 +76,32 @@ class AtLeastOnceProducer:
     def commit(self, offsets: Sequence[TopicPartition], group_metadata: Any) -> float:
         """Waits until the records are stored, then commits the offsets; returns the milliseconds it took.
 
+        What has been stored is not sent again while only the offsets' coordinator is away: they are tried until
+        `COMMITTED_WITHIN_S` is over.
+
         Raises:
             TransactionInDoubt: One of the two failed; the records may be there and will come again.
+            BrokerUnreachable, TopicError, SettingError: The offsets may not be committed, now or ever.
         """
         assert self._producer is not None and self.commit_offsets is not None
         started = time.monotonic()
         try:
             self._producer.flush(STORED_WITHIN_S)
-            if offsets:
-                self.commit_offsets(offsets)
+            failpoints.hit("before-offsets")
         except BrokerUnreachable as away:
             raise TransactionInDoubt(str(away)) from None
-        except KafkaException as failed:
-            raise TransactionInDoubt(f"the offsets were not committed: {failed.args[0].str()}") from None
+        deadline = time.monotonic() + COMMITTED_WITHIN_S
+        while offsets:
+            try:
+                self.commit_offsets(offsets)
+                break
+            except KafkaException as failed:
+                error = failed.args[0]
+            if error.code() in _PLACE_LOST:
+                raise TransactionInDoubt(f"the offsets were not committed: {error.str()}")
+            if time.monotonic() > deadline or not (error.retriable() or error.code() in _PASSING):
+                raise explain(self._settings, error, "Committing offsets")
+            time.sleep(0.2)
         return (time.monotonic() - started) * 1_000
 
     def rebuild(self, timeout_s: float = 30.0) -> None:

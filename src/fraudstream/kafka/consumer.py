@@ -30,8 +30,9 @@ _FENCED = {KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID}
 _FENCED_TEXT = KafkaError(KafkaError.FENCED_INSTANCE_ID).str()
 STATIC_SESSION_MS = 20_000
 """The session of a static member: its successor need not wait for its end, and most restarts of a broker take less."""
-HANGING_AFTER_S = 15.0
-"""Committed offsets that cannot be read for so long have a transaction on them that nobody ends: ours last 10 s."""
+HANGING_AFTER_S = 25.0
+"""Committed offsets that cannot be read for so long have a transaction on them that nobody ends: ours last 10 s, and
+the broker looks every 10 s for those that are over."""
 _FETCHING = {
     "isolation.level": "read_committed",
     "enable.auto.commit": False,

@@ -24,6 +24,7 @@ _SENDING = {
     "batch.num.messages": 100_000,
     "queue.buffering.max.messages": 300_000,
     "queue.buffering.max.kbytes": 262_144,
+    "message.max.bytes": 1_114_112,  # as of the transactional producer
     "delivery.report.only.error": True,
     "message.timeout.ms": 30_000,
 }
