@@ -151,7 +151,7 @@ def picture(results: dict[str, Any]) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 {height}" font-family="sans-serif" font-size="14">',
         f'<rect width="860" height="{height}" fill="#ffffff"/>',
-        '<text x="16" y="26" font-weight="bold">Events a second of one core, the same work (logarithmic)</text>',
+        '<text x="16" y="26" font-weight="bold">Events a second of one core (logarithmic)</text>',
     ]
     for place, (title, row) in enumerate(measured.items()):
         value, y = row["events_per_cpu_s"]["median"], 44 + 34 * place
