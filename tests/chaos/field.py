@@ -22,7 +22,7 @@ from traffic import Traffic
 
 from fraudstream.kafka.local import LocalBroker
 from fraudstream.settings import load_settings
-from runner.small import pipeline
+from runner.small import RETENTION_OF_SHOPS_MS, pipeline
 from runner.workbench import Workbench
 
 CHECKER = Path(__file__).with_name("checker.py")
@@ -73,6 +73,7 @@ class Field:
         self.facts = Facts(
             bootstrap, f"fraudstream-{name}", self.bench.pipeline.input.name, scores, alerts,
             self.bench.pipeline.dead_letters.name, seen=str(folder / "seen.jsonl"),
+            histories=(("shop", RETENTION_OF_SHOPS_MS),),
         )  # fmt: skip
         self.traffic = Traffic(bootstrap, self.facts.input, seed, rate)
         self.proxy = Proxy(bootstrap) if proxied else None

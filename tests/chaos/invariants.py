@@ -26,6 +26,8 @@ class Facts:
         id, time, key, amount: The event's fields.
         count, sum: The features recomputed: over the key, within the window.
         window_ms, dedup_ms: The window's length and the dedup horizon.
+        histories: Further fields that have a history of their own, and how long each keeps its events: what is too old
+            for one of them is late as well.
         planted: The poison that was sent: class and SHA-256 of the value (None without one).
         seen: A file of what a reader saw during the faults, or None.
         snapshot: The last snapshot, or None.
@@ -48,6 +50,7 @@ class Facts:
     sum: str = "card_sum"
     window_ms: int = 3_600_000
     dedup_ms: int = 3_600_000
+    histories: tuple[tuple[str, int], ...] = ()
     planted: tuple[tuple[str, str | None], ...] = ()
     seen: str | None = None
     snapshot: str | None = None
@@ -138,7 +141,7 @@ def i2_order(found: Found, facts: Facts) -> list[str]:
 def i3_state(found: Found, facts: Facts) -> list[str]:
     """Count and sum within the window, and the flags late and duplicate, recomputed from the log the slow way."""
     histories: defaultdict[Any, list[tuple[int, int]]] = defaultdict(list)
-    newest_of: dict[Any, int] = {}
+    newest_of: dict[tuple[str, Any], int] = {}
     first: dict[Any, int] = {}
     newest = -(10**15)
     wrong = []
@@ -150,18 +153,24 @@ def i3_state(found: Found, facts: Facts) -> list[str]:
         newest = max(newest, at)
         original = first.get(event[facts.id], -(10**15))
         duplicate = abs(original - at) < facts.dedup_ms and original > newest - 2 * facts.dedup_ms
-        late = not duplicate and at <= newest_of.get(key, -(10**15)) - facts.window_ms
+        late = False  # in any history; `alone` in the card's, whose features are recomputed
+        alone = False
+        for field, kept_ms in (*facts.histories, (facts.key, facts.window_ms)):
+            owner = (field, event[field])
+            alone = not duplicate and at <= newest_of.get(owner, -(10**15)) - kept_ms
+            late |= alone
+            if not (duplicate or alone):
+                newest_of[owner] = max(newest_of.get(owner, at), at)
         history = histories[key]
         if not duplicate:
             first[event[facts.id]] = at
-            if not late:
+            if not alone:
                 history.append((at, minor))
-                newest_of[key] = max(newest_of.get(key, at), at)
-        kept_from = newest_of.get(key, at) - facts.window_ms
+        kept_from = newest_of.get((facts.key, key), at) - facts.window_ms
         history[:] = [entry for entry in history if entry[0] > kept_from]
         window = (
             [minor]
-            if late
+            if alone
             else [amount for time, amount in history if max(kept_from, at - facts.window_ms) < time <= at]
         )
         flags, features = each["decision"]["flags"], each["decision"]["features"]

@@ -198,3 +198,19 @@ def test_lag_and_a_hanging_transaction_are_told() -> None:
 def test_faults_that_did_not_happen_are_told() -> None:
     assert invariants.i13_not_vacuous({"kills": 2}, {"kills": 2}) == []
     assert len(invariants.i13_not_vacuous({"kills": 2}, {"kills": 3, "fenced": 1})) == 2
+
+
+def test_an_event_too_old_for_another_history_is_late_and_still_counts_for_its_card() -> None:
+    facts = replace(FACTS, histories=(("shop", 86_400_001),))
+    found = world()
+    for place, record in found.inputs.items():
+        if place[1] not in (1, 4):
+            event = json.loads(record.value or b"") | {"shop": "s", "at": 10**12 + place[1]}
+            if place[1] == 5:  # a card not seen before, at a shop that was
+                event |= {"card": "new", "at": 0}
+            found.inputs[place] = record._replace(value=json.dumps(event).encode())
+    decision(found, 3).update(flags=["late"], features={"card_count": 1, "card_sum": 1.5})
+    assert invariants.i3_state(found, facts) == []
+    assert "(True" not in invariants.i3_state(found, FACTS)[0]
+    decision(found, 3).update(flags=[])
+    assert len(invariants.i3_state(found, facts)) == 1

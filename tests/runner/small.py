@@ -46,6 +46,7 @@ SHOP_FEATURES = (
     Feature(name="shop_count", kind=FeatureKind.COUNT, by=("shop",), over="1h"),
     Feature(name="shop_frauds", kind=FeatureKind.LABEL_COUNT, by=("shop",), over="1d", delay="1ms"),
 )
+RETENTION_OF_SHOPS_MS = 86_400_001  # the look-back of `shop_frauds`: a day and its delay
 RULES = (Rule(code="HIGH", when="amount >= 900", action=Action.BLOCK),)
 
 
