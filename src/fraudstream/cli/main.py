@@ -22,6 +22,7 @@ LazyGroup.table = {
     "topics": LazyCommand("fraudstream.cli.topics", "Create and list topics."),
     "run": LazyCommand("fraudstream.cli.run", "Score a pipeline's topics, exactly once, until stopped."),
     "alerts": LazyCommand("fraudstream.cli.alerts", "Follow a pipeline's alerts."),
+    "prove": LazyCommand("fraudstream.cli.prove", "Compute one decision again from the log, and compare every byte."),
     "simulate": LazyCommand("fraudstream.cli.simulate", "Generate transactions with fraud, to Kafka or files."),
     "produce": LazyCommand("fraudstream.cli.produce", "Send a history file to a topic, in event-time order."),
     "evaluate": LazyCommand("fraudstream.cli.evaluate", "Judge a pipeline's model on several periods of a history."),

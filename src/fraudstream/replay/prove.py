@@ -1,0 +1,242 @@
+"""One decision computed again from the log, with the versions it names, and compared byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+
+from fraudstream.engine.column import Int64s
+from fraudstream.engine.decode import Decoder
+from fraudstream.engine.encode import Encoder, mask
+from fraudstream.engine.program import Program
+from fraudstream.errors import DamagedModel, DataError, ModelError
+from fraudstream.models.artifact import load_version
+from fraudstream.models.scorer import OnnxScorer
+from fraudstream.plan.plan import Plan
+from fraudstream.replay.past import CHUNK, UNKNOWN_MS, Past, PastLabels, batch_of
+from fraudstream.replay.recorded import Decision, Output
+from fraudstream.state.ids import Labels
+
+
+class Difference(NamedTuple):
+    """A field that is otherwise on record than it is computed; `None` stands for a field that is not there, too.
+
+    Attributes:
+        path: Where, with dots: `decision.features.card_count_1h`.
+        recorded: What the record says.
+        computed: What came out now.
+    """
+
+    path: str
+    recorded: Any
+    computed: Any
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An output record against what is computed now.
+
+    Attributes:
+        source: The topic or file the record is from.
+        form: Its form.
+        size_bytes: How long it is.
+        equal: Whether every byte is the same.
+        differences: The fields that differ; none where only the way of writing does.
+    """
+
+    source: str
+    form: str
+    size_bytes: int
+    equal: bool
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What computing a decision again gave.
+
+    Attributes:
+        events: How many events came before it.
+        labels: How many labels did.
+        order_of_labels: How labels were placed among the events; None where none is read.
+        compared: Each record of the decision.
+    """
+
+    events: int
+    labels: int
+    order_of_labels: str | None
+    compared: tuple[Compared, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every byte of every record is the same."""
+        return all(each.equal for each in self.compared)
+
+
+BY_TIME = "by the time they were given, as while catching up"
+BY_ARRIVAL = "by when they reached Kafka, as live"
+
+
+def recorded_scorer(plan: Plan, decision: Decision, models_folder: Path) -> OnnxScorer | None:
+    """The model that a decision names; None where it was decided without one.
+
+    Raises:
+        ModelError: The model is not at hand.
+        DataError: The pipeline is not the one the decision names.
+    """
+    mine = {"pipeline": plan.versions.pipeline, "rules": plan.versions.rules, "lists": plan.versions.lists}
+    other = {name: version for name, version in mine.items() if decision.versions.get(name) != version}
+    if other:
+        shown = ", ".join(f"{name} {decision.versions.get(name)} (here {version})" for name, version in other.items())
+        advice = (
+            "Give the file as it was, with --pipeline: `fraudstream explain FILE` shows its versions at the end."
+            if set(other) - {"lists"}
+            else "Only the lists hold other values now: give their files as they were."
+        )
+        raise DataError(f"The decision was made with other versions of {plan.pipeline.name}: {shown}.", advice)
+    version = decision.versions.get("model")
+    model = plan.pipeline.model
+    if version is None or model is None:
+        return None
+    name = model.name or plan.pipeline.name
+    try:
+        return OnnxScorer(load_version(models_folder, name, version), model.features)
+    except DamagedModel as away:
+        raise ModelError(
+            f"The decision was made with the model {name}, version {version}, and that is not whole at hand: "
+            f"{away.found}",
+            f"Bring the folder {version} into {models_folder / name} from where it was trained or kept.",
+        ) from None
+
+
+def prove(
+    plan: Plan,
+    scorer: OnnxScorer | None,
+    decision: Decision,
+    about: Sequence[Output],
+    past: Past,
+    labels: PastLabels | None,
+) -> Proof:
+    """Computes a decision again from what came before it.
+
+    The place of labels among events is not on record. The loop merges both by their times while it catches up, and
+    takes labels as they come when live: the proof holds if one of the two gives the recorded bytes.
+
+    Args:
+        plan: The plan of the recorded version.
+        scorer: The model of the recorded version.
+        decision: What is on record.
+        about: All records about it.
+        past: The records before it, and its own.
+        labels: The labels; None where no feature reads any.
+
+    Raises:
+        DataError: A record is no event.
+    """
+    orders = [BY_TIME] if labels is None or (labels.timestamp_ms == UNKNOWN_MS).all() else [BY_TIME, BY_ARRIVAL]
+    proofs = [_prove_once(plan, scorer, decision, about, past, labels, order) for order in orders[:1]]
+    if not proofs[0].holds and len(orders) > 1:
+        proofs.append(_prove_once(plan, scorer, decision, about, past, labels, orders[1]))
+    return next((proof for proof in proofs if proof.holds), proofs[0])
+
+
+def _prove_once(
+    plan: Plan,
+    scorer: OnnxScorer | None,
+    decision: Decision,
+    about: Sequence[Output],
+    past: Past,
+    labels: PastLabels | None,
+    order: str,
+) -> Proof:
+    program, decoder = Program(plan, scorer), Decoder(plan.pipeline.event)
+    state = program.new_state()
+    topic = decision.input.topic
+    waiting = _Waiting(labels, order)
+    last = len(past) - 1
+    for start in range(0, last, CHUNK):
+        rows = slice(start, min(start + CHUNK, last))
+        batch = batch_of(plan, decoder, past, rows, topic)
+        program.learn(state, batch, waiting.due(batch.event_at_ms, past.decided_at_ms[rows]))
+    own = slice(last, last + 1)
+    batch = batch_of(plan, decoder, past, own, topic)
+    state.sequence = decision.sequence
+    due = waiting.due(batch.event_at_ms, past.decided_at_ms[own])
+    made = program.decide(state, batch, due, decision.decided_at)
+    encoder = Encoder(plan)
+    compared = []
+    for output in about:
+        value = encoder.encode(output.form, made, np.zeros(1, np.int64))[0][0]
+        found = () if value == output.value else tuple(differences(output.value, value, _sensitive(plan)))
+        compared.append(Compared(output.source, output.form, len(output.value), value == output.value, found))
+    return Proof(last, waiting.taken, None if labels is None else order, tuple(compared))
+
+
+class _Waiting:
+    """Labels in the order in which they are assumed to have come."""
+
+    def __init__(self, labels: PastLabels | None, order: str) -> None:
+        self._by_time = order is BY_TIME
+        self._newest = np.iinfo(np.int64).min
+        self.taken = 0
+        self._labels = labels
+        if labels is None:
+            return
+        at_ms = labels.decoded.labelled_at_ms.copy() if self._by_time else labels.timestamp_ms.copy()
+        for partition in np.unique(labels.partition):
+            rows = labels.partition == partition
+            at_ms[rows] = np.maximum.accumulate(at_ms[rows])  # a partition's records keep their order
+        self._order = np.argsort(at_ms, kind="stable")
+        self._at_ms = at_ms[self._order]
+
+    def due(self, event_at_ms: Int64s, decided_at_ms: Int64s) -> Labels:
+        """The labels that come before the last of these events, with their places among them."""
+        if self._labels is None:
+            return Labels.none()
+        instants = np.maximum(np.maximum.accumulate(event_at_ms if self._by_time else decided_at_ms), self._newest)
+        self._newest = instants[-1]
+        end = int(np.searchsorted(self._at_ms, self._newest, side="right"))
+        rows, at_ms = self._order[self.taken : end], self._at_ms[self.taken : end]
+        self.taken = end
+        found = self._labels.decoded
+        position = np.searchsorted(instants, at_ms, side="left").astype(np.int64)
+        return Labels(position, found.low[rows], found.high[rows], found.fraud[rows], found.labelled_at_ms[rows])
+
+
+def _sensitive(plan: Plan) -> frozenset[str]:
+    """The paths of sensitive fields in records of every form."""
+    event = plan.pipeline.event
+    paths = {field.path or field.name for field in event.fields if field.sensitive}
+    of_decision = {"decision.event_id"} if event.id in {f.name for f in event.fields if f.sensitive} else set()
+    return frozenset(paths | {f"event.{path}" for path in paths} | of_decision)
+
+
+def differences(recorded: bytes, computed: bytes, sensitive: frozenset[str] = frozenset()) -> Iterator[Difference]:
+    """The fields in which two records differ, in the order of the first.
+
+    Args:
+        recorded, computed: The records.
+        sensitive: Paths whose values are masked.
+
+    Raises:
+        DataError: The recorded one is no JSON.
+    """
+    try:
+        for each in _differences("", orjson.loads(recorded), orjson.loads(computed)):
+            shown = (mask(str(each.recorded)), mask(str(each.computed))) if each.path in sensitive else each[1:]
+            yield Difference(each.path, *shown)
+    except ValueError:
+        raise DataError("The record on the decision is no JSON.", "It was not written by fraudstream.") from None
+
+
+def _differences(path: str, recorded: Any, computed: Any) -> Iterator[Difference]:
+    if isinstance(recorded, dict) and isinstance(computed, dict):
+        for name in dict.fromkeys([*recorded, *computed]):
+            yield from _differences(f"{path}.{name}".lstrip("."), recorded.get(name), computed.get(name))
+    elif type(recorded) is not type(computed) or recorded != computed:
+        yield Difference(path, recorded, computed)
