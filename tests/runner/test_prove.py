@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,6 @@ pytestmark = pytest.mark.kafka
 
 def proved(bench: Workbench, wanted: str, *options: str, code: int = 0) -> dict[str, Any]:
     """What the command says of a decision."""
-    import io
-    from contextlib import redirect_stdout
-
     command = load_command("prove", "fraudstream.cli.prove")
     where = ["--pipeline", str(bench.file), "--set", f"models_folder={bench.folder / 'models'}", "--json"]
     printed = io.StringIO()
@@ -81,7 +80,7 @@ def test_a_decision_is_proved_from_the_log_and_a_changed_record_is_not(
     ]
     file.write_bytes(b"\n".join(changed))
     (record,) = proved(bench, "e150", *from_files, code=1)["records"]
-    assert record["differences"] == [["decision.features.card_sum", 1.0, count]]
+    assert record["differences"] == [{"path": "decision.features.card_sum", "recorded": 1.0, "computed": count}]
 
     # Only the later decisions at hand: what came before them stands in a file of history.
     file.write_bytes(b"\n".join(line for line in lines if json.loads(line)["decision"]["sequence"] >= 140))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import orjson
@@ -23,7 +23,8 @@ from fraudstream.replay.recorded import Decision, Output
 from fraudstream.state.ids import Labels
 
 
-class Difference(NamedTuple):
+@dataclass(frozen=True)
+class Difference:
     """A field that is otherwise on record than it is computed; `None` stands for a field that is not there, too.
 
     Attributes:
@@ -228,8 +229,9 @@ def differences(recorded: bytes, computed: bytes, sensitive: frozenset[str] = fr
     """
     try:
         for each in _differences("", orjson.loads(recorded), orjson.loads(computed)):
-            shown = (mask(str(each.recorded)), mask(str(each.computed))) if each.path in sensitive else each[1:]
-            yield Difference(each.path, *shown)
+            if each.path in sensitive:
+                each = Difference(each.path, mask(str(each.recorded)), mask(str(each.computed)))  # noqa: PLW2901
+            yield each
     except ValueError:
         raise DataError("The record on the decision is no JSON.", "It was not written by fraudstream.") from None
 
