@@ -230,7 +230,7 @@ def differences(recorded: bytes, computed: bytes, sensitive: frozenset[str] = fr
     try:
         for each in _differences("", orjson.loads(recorded), orjson.loads(computed)):
             if each.path in sensitive:
-                each = Difference(each.path, mask(str(each.recorded)), mask(str(each.computed)))  # noqa: PLW2901
+                each = Difference(each.path, mask(str(each.recorded)), mask(str(each.computed)))
             yield each
     except ValueError:
         raise DataError("The record on the decision is no JSON.", "It was not written by fraudstream.") from None
