@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from fraudstream.errors import DataError, ModelError, UsageError
-from fraudstream.models.artifact import load_artifact
+from fraudstream.models.artifact import load_version
+from fraudstream.models.registry import Registry
 from fraudstream.models.scorer import OnnxScorer
 from fraudstream.pipelines import find_plan
 from fraudstream.training import lightgbm
@@ -37,8 +38,9 @@ def test_every_pipeline_with_a_model_trains_and_its_artefact_loads(
     name: str, simulated: Simulated, tmp_path: Path
 ) -> None:
     done = trained(name, simulated, tmp_path)
-    artifact = load_artifact(tmp_path, name)
-    assert artifact is not None and artifact.manifest == done.manifest
+    assert Registry(tmp_path, name).roles().champion == done.manifest.version
+    artifact = load_version(tmp_path, name, done.manifest.version)
+    assert artifact.manifest == done.manifest
     plan = find_plan(name, environ={})
     assert plan.pipeline.model is not None
     scorer = OnnxScorer(artifact, plan.pipeline.model.features)
@@ -95,7 +97,7 @@ def test_an_artefact_that_scores_otherwise_than_its_trainer_is_not_saved(
     monkeypatch.setattr(lightgbm, "_tree", shifted)
     with pytest.raises(ModelError, match="Nothing was saved"):
         trained("user-activity", simulated, tmp_path)
-    assert load_artifact(tmp_path, "user-activity") is None
+    assert Registry(tmp_path, "user-activity").versions() == []
 
 
 def test_a_supervised_trainer_without_truth_says_how_to_give_it(simulated: Simulated, tmp_path: Path) -> None:

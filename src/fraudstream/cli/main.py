@@ -27,6 +27,7 @@ LazyGroup.table = {
     "produce": LazyCommand("fraudstream.cli.produce", "Send a history file to a topic, in event-time order."),
     "evaluate": LazyCommand("fraudstream.cli.evaluate", "Judge a pipeline's model on several periods of a history."),
     "train": LazyCommand("fraudstream.cli.train", "Train a pipeline's model from a history file."),
+    "model": LazyCommand("fraudstream.cli.model", "List, promote and roll back the versions of a pipeline's model."),
 }
 
 WrongArguments: type[Exception] = typer.BadParameter.__mro__[1]

@@ -49,7 +49,9 @@ def command(
     values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a pipeline's model from a history file, test it on the latest part, and make it the current one.
+    """Train a pipeline's model from a history file, and test it on the latest part.
+
+    The first model of a pipeline serves at once; later ones are challengers until `fraudstream model promote`.
 
     Features are computed by the stream's own code, in event-time order, and labels come as late as they would.
     """
@@ -101,6 +103,8 @@ def _document(done: Trained, history: History, seconds: float) -> dict[str, obje
 
 
 def _print(done: Trained, plan: Plan, seconds: float) -> None:
+    from fraudstream.models.registry import Registry
+
     dataset, split, found = done.dataset, done.split, done.manifest.metrics
     fraud = dataset.fraud
 
@@ -125,4 +129,9 @@ def _print(done: Trained, plan: Plan, seconds: float) -> None:
         print("  the score is the model's own probability: too few frauds to place the review threshold by them")
     else:
         print(f"  a score of {review_at:g} is the model's raw {done.threshold:.4g}")
-    print(f"  saved in {done.folder}; `fraudstream run {plan.pipeline.name}` scores with it")
+    serving = Registry(done.folder.parent.parent, done.manifest.name).roles().champion == done.manifest.version
+    name = plan.pipeline.name
+    next_step = f"`fraudstream run {name}` scores with it"
+    if not serving:
+        next_step = f"a challenger: `fraudstream model promote {name} {done.manifest.version}` makes it the champion"
+    print(f"  saved in {done.folder}; {next_step}")

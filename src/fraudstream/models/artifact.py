@@ -2,10 +2,9 @@
 
     models/<name>/<version>/model.onnx
     models/<name>/<version>/manifest.json
-    models/<name>/current                    the version that serves
 
-A version is the hash of the ONNX file. An artefact is written beside its place and moved there whole, and `current` is
-replaced last, so a reader never meets half of one.
+A version is the hash of the ONNX file. An artefact is written beside its place and moved there whole, so a reader never
+meets half of one. Which version serves is for `models/registry.py` to say.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ from pathlib import Path
 import msgspec
 
 from fraudstream.errors import DamagedModel
+
+ADVICE = "Train it again, or promote another version with `fraudstream model promote`."
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         trained_at: When, ISO 8601.
         data: What it was trained on, for people.
         metrics: What was measured on held-out data.
+        test: Names that data: metrics of manifests that name the same test can be compared.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     trained_at: str = ""
     data: str = ""
     metrics: dict[str, float] = {}
+    test: str = ""
 
 
 class Artifact(msgspec.Struct, frozen=True):
@@ -66,7 +69,7 @@ def version_of(onnx: bytes) -> tuple[str, str]:
 
 
 def save_artifact(folder: Path, manifest: Manifest, onnx: bytes) -> Path:
-    """Writes an artefact and makes it the current one; returns its folder."""
+    """Writes an artefact; returns its folder. `Registry.add` also gives it a role."""
     home = folder / manifest.name
     home.mkdir(parents=True, exist_ok=True)
     target = home / manifest.version
@@ -78,23 +81,7 @@ def save_artifact(folder: Path, manifest: Manifest, onnx: bytes) -> Path:
         if target.exists():
             shutil.rmtree(target)
         os.replace(draft, target)
-    pointer = home / ".current-new"
-    pointer.write_text(manifest.version + "\n", encoding="utf-8")
-    os.replace(pointer, home / "current")
     return target
-
-
-def load_artifact(folder: Path, name: str) -> Artifact | None:
-    """The current artefact of a model, or None if none was ever saved.
-
-    Raises:
-        DamagedModel: It is there but damaged.
-    """
-    try:
-        version = (folder / name / "current").read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return None
-    return load_version(folder, name, version)
 
 
 def load_version(folder: Path, name: str, version: str) -> Artifact:
@@ -111,12 +98,12 @@ def load_version(folder: Path, name: str, version: str) -> Artifact:
     except (OSError, msgspec.MsgspecError) as error:
         raise DamagedModel(
             f"The model {name!r}, version {version!r}, in {home} cannot be read: {error}.",
-            f"Train it again, or write another version's name into {home / 'current'}.",
+            ADVICE,
         ) from error
     if version_of(onnx)[1] != manifest.sha256:
         raise DamagedModel(
             f"{place / 'model.onnx'} is not the file its manifest was written for (the SHA-256 differs).",
-            f"Restore the file, train again, or write another version's name into {home / 'current'}.",
+            f"Restore the file. {ADVICE}",
         )
     return Artifact(manifest, onnx)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 
 from fraudstream.errors import DamagedModel, ModelError
-from fraudstream.models.artifact import Artifact
+from fraudstream.models.artifact import ADVICE, Artifact, load_version
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,7 +45,7 @@ class OnnxScorer:
         except Exception as error:  # ONNX Runtime has no common base for its errors
             raise DamagedModel(
                 f"The model {manifest.name!r}, version {manifest.version}, cannot be loaded: {error}.",
-                "Train it again, or write another version's name into the model's `current` file.",
+                ADVICE,
             ) from error
         self._input = self._session.get_inputs()[0].name
         self._quantiles = np.array(manifest.quantiles, np.float64)
@@ -66,3 +68,20 @@ class OnnxScorer:
             shares = np.linspace(0.0, 1.0, len(self._quantiles))
             scores = np.interp(scores, self._quantiles, shares)
         return np.where(np.isfinite(scores), np.clip(scores, 0.0, 1.0), np.nan)
+
+
+def load_whole(folder: Path, name: str, version: str, features: tuple[str, ...]) -> OnnxScorer:
+    """One version of a model, found whole: read, verified and tried.
+
+    Raises:
+        ModelError: It was trained for other features.
+        DamagedModel: It is not there, is not the file its manifest was written for, or cannot score.
+    """
+    scorer = OnnxScorer(load_version(folder, name, version), features)
+    try:
+        scores = scorer.score([np.array([0.0, np.nan])] * len(features))
+    except Exception as error:  # ONNX Runtime has no common base for its errors
+        raise DamagedModel(f"The model {name!r}, version {version}, fails on a trial: {error}.", ADVICE) from error
+    if scores.shape != (2,) or np.isnan(scores).all():
+        raise DamagedModel(f"The model {name!r}, version {version}, gave no score on a trial.", ADVICE)
+    return scorer

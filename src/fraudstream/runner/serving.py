@@ -1,20 +1,19 @@
-"""The model that serves: the current one, or what takes its place where that is missing or damaged.
+"""The model that serves: the champion, or what takes its place where that is missing or damaged.
 
-Scoring does not stop over a model. A damaged one is replaced by the last one saved before it that is whole, and where
+Scoring does not stop over a model. A damaged one is replaced by the last champion before it that is whole, and where
 there is none the rules decide alone, which every decision says (`degraded`).
 """
 
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import numpy as np
 
 from fraudstream.engine.column import Floats
 from fraudstream.errors import DamagedModel
-from fraudstream.models.artifact import load_artifact, load_version, versions_in
-from fraudstream.models.scorer import OnnxScorer
+from fraudstream.models.registry import Registry
+from fraudstream.models.scorer import OnnxScorer, load_whole
 from fraudstream.plan.plan import Plan
 from fraudstream.settings import Settings
 
@@ -45,32 +44,31 @@ class ServingScorer:
             return np.full(len(inputs[0]), np.nan)
 
 
+def registry_of(plan: Plan, settings: Settings) -> Registry | None:
+    """The versions of a pipeline's model; None where it declares none."""
+    model = plan.pipeline.model
+    return None if model is None else Registry(settings.models_folder, model.name or plan.pipeline.name)
+
+
 def load_scorer(plan: Plan, settings: Settings) -> ServingScorer | None:
     """The model that is to serve a pipeline; None where it declares none, or no whole one is there.
 
     Raises:
         ModelError: It was trained for other features.
     """
-    model = plan.pipeline.model
-    if model is None:
+    registry = registry_of(plan, settings)
+    if registry is None or registry.roles().champion is None:
         return None
-    folder, name = settings.models_folder, model.name or plan.pipeline.name
-    try:
-        artifact = load_artifact(folder, name)
-        return ServingScorer(OnnxScorer(artifact, model.features)) if artifact is not None else None
-    except DamagedModel as error:
-        LOGGER.error("%s", error)
-    return _older(folder, name, model.features)
-
-
-def _older(folder: Path, name: str, features: tuple[str, ...]) -> ServingScorer | None:
-    """The last version saved that is whole."""
-    for version in versions_in(folder, name):
+    assert plan.pipeline.model is not None
+    champion, *before = reversed(registry.served())
+    for version in (champion, *before):
         try:
-            scorer = OnnxScorer(load_version(folder, name, version), features)
-        except DamagedModel:
+            scorer = load_whole(registry.folder, registry.name, version, plan.pipeline.model.features)
+        except DamagedModel as error:
+            LOGGER.error("%s", error)
             continue
-        LOGGER.error("the model %s, version %s, serves in its place", name, version)
+        if version != champion:
+            LOGGER.error("the model %s, version %s, serves in its place", registry.name, version)
         return ServingScorer(scorer)
-    LOGGER.error("no version of the model %s is whole: the rules decide alone, flagged degraded", name)
+    LOGGER.error("no champion of the model %s is whole: the rules decide alone, flagged degraded", registry.name)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from msgspec.structs import replace
 
 from fraudstream.define.decision import ModelRef
 from fraudstream.errors import DataError, ModelError, UsageError
-from fraudstream.models.artifact import Artifact, Manifest, save_artifact, version_of
+from fraudstream.models.artifact import Artifact, Manifest, version_of
+from fraudstream.models.registry import Registry
 from fraudstream.models.scorer import OnnxScorer
 from fraudstream.plan.plan import Plan
 from fraudstream.training import isolation_forest, lightgbm
@@ -108,7 +110,7 @@ def train(
     options: Options | None = None,
     show: Show = lambda stage, done, total: None,
 ) -> Trained:
-    """Trains the model of a pipeline and saves it as the current one.
+    """Trains the model of a pipeline and saves it: the first is the champion, later ones are challengers.
 
     Args:
         plan: A plan with a model, of the history's event.
@@ -212,10 +214,19 @@ def _finish(
     scorer = OnnxScorer(Artifact(manifest, onnx), model.features)
     fraud = None if dataset.fraud is None else dataset.fraud[split.test]
     score = _score(scorer, dataset, split.test)
-    manifest = replace(manifest, metrics=measure(score, fraud, policy.review_threshold, policy.block_threshold))
-    folder = save_artifact(models_folder, manifest, onnx)
+    metrics = measure(score, fraud, policy.review_threshold, policy.block_threshold)
+    manifest = replace(manifest, metrics=metrics, test=_name_of_test(dataset, split.test))
+    folder = Registry(models_folder, manifest.name).add(manifest, onnx, by="fraudstream train")
     show("verifying", 1, 1)
     return Trained(manifest, folder, dataset, split, threshold)
+
+
+def _name_of_test(dataset: Dataset, part: slice) -> str:
+    """Equal for equal events and truth, whatever the features: metrics on the same test can be compared."""
+    content = hashlib.sha256(dataset.event_at_ms[part].tobytes())
+    if dataset.fraud is not None:
+        content.update(dataset.fraud[part].tobytes())
+    return content.hexdigest()[:16]
 
 
 def _score(scorer: OnnxScorer, dataset: Dataset, part: slice) -> Floats:
