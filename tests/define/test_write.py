@@ -58,6 +58,14 @@ def unique(values: st.SearchStrategy[object], key: str) -> st.SearchStrategy[tup
     return st.lists(values, max_size=4, unique_by=lambda value: getattr(value, key)).map(tuple)
 
 
+PARAMETERS = (
+    st.booleans()
+    | st.none()
+    | st.integers(-(10**17), 10**17)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS
+    | st.just("1e5")
+)
 TOPICS = st.builds(Topic, name=TEXTS, partitions=st.integers(1, 9))
 PIPELINES = st.builds(
     Pipeline,
@@ -93,7 +101,13 @@ PIPELINES = st.builds(
         ),
         "code",
     ),
-    model=st.none() | st.builds(ModelRef, features=st.lists(NAMES, max_size=3).map(tuple), missing=SCORES),
+    model=st.none()
+    | st.builds(
+        ModelRef,
+        features=st.lists(NAMES, max_size=3).map(tuple),
+        missing=SCORES,
+        parameters=st.dictionaries(NAMES, PARAMETERS | st.lists(PARAMETERS, max_size=3).map(tuple), max_size=3),
+    ),
     policy=st.builds(
         Policy, medium=SCORES, review_at=st.none() | SCORES, precedence=st.permutations(list(Stage)).map(tuple)
     ),

@@ -80,9 +80,10 @@ def test_labels_that_say_neither_are_refused(fraudstream: Run, simulated: Simula
 def test_without_the_libraries_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
+    from fraudstream.define.decision import ModelRef
     from fraudstream.errors import UsageError
-    from fraudstream.training.train import require_libraries
+    from fraudstream.training.trainers import require_libraries
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'fraudstream\[train\]'"):
-        require_libraries("lightgbm")
+        require_libraries(ModelRef(features=("amount",)))

@@ -51,7 +51,7 @@ def boosted() -> tuple[lightgbm.BoostedTrees, Matrix]:
     noise = np.random.default_rng(2).normal(0, 40, len(matrix))
     fraud = matrix[:, 0] + 30 * matrix[:, 1] + noise > 250
     held = np.arange(len(matrix)) >= 16_000
-    return lightgbm.fit(matrix, fraud, held, 1, lambda done, most: None), matrix
+    return lightgbm.fit(matrix, fraud, held, 1, {}, lambda done, most: None)[0], matrix
 
 
 def test_boosted_trees_give_lightgbms_probabilities_on_100_000_rows(
@@ -91,7 +91,7 @@ def test_thresholds_rounded_to_float32_would_flip_comparisons(
 @pytest.mark.parametrize("rows", [40, 300, 20_000])
 def test_an_isolation_forest_gives_scikit_learns_scores(rows: int) -> None:
     matrix = matrix_of(rows, 4)
-    model = isolation_forest.fit(matrix, 1)
+    model = isolation_forest.fit(matrix, 1, {})
     there = matrix_of(5_000, 5)
     expected = model.predict(there)
     scores = run(model.to_onnx(), there)
@@ -101,7 +101,7 @@ def test_an_isolation_forest_gives_scikit_learns_scores(rows: int) -> None:
 
 def test_an_isolation_forest_of_equal_events_is_a_constant() -> None:
     matrix = np.ones((100, 3), np.float32)
-    model = isolation_forest.fit(matrix, 1)
+    model = isolation_forest.fit(matrix, 1, {})
     np.testing.assert_allclose(run(model.to_onnx(), matrix), model.predict(matrix), rtol=0, atol=1e-12)
 
 

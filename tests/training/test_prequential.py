@@ -12,11 +12,13 @@ import numpy as np
 import orjson
 import pytest
 
+from fraudstream.define.decision import ModelRef
 from fraudstream.errors import DataError
 from fraudstream.training import prequential
 from fraudstream.training.dataset import Dataset
 from fraudstream.training.prequential import DAY_MS, Protocol, evaluate, summary
 from fraudstream.training.split import Split
+from fraudstream.training.trainers import Fitted
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Simulated = Callable[..., tuple[Path, Path]]
@@ -36,15 +38,21 @@ def history(per_day: int = 100) -> Dataset:
     return Dataset(feature.reshape(-1, 1).astype(np.float32), fraud, times, key, np.full(n, 10.0), n, 0)
 
 
+MODEL = ModelRef(features=("feature",))
+
+
 class Recorder:
     """A trainer that notes what it is given, and scores by the feature itself."""
 
     def __init__(self) -> None:
         self.splits: list[Split] = []
 
-    def __call__(self, trainer: str, dataset: Dataset, split: Split, seed: int, show: object) -> Any:
+    def __call__(self, model: ModelRef, dataset: Dataset, split: Split, seed: int, show: object) -> Any:
         self.splits.append(split)
-        return self
+        return Fitted(self, self.predict(dataset.matrix[split.stop]))
+
+    def to_onnx(self) -> bytes:
+        raise AssertionError("an evaluation saves nothing")
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         return matrix[:, 0].astype(np.float64) / 2
@@ -59,7 +67,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 def test_nothing_is_learned_from_that_was_not_known_when_the_test_began(recorder: Recorder) -> None:
     dataset = history()
-    folds = evaluate("lightgbm", dataset, PROTOCOL)
+    folds = evaluate(MODEL, dataset, PROTOCOL)
     assert [(fold.test_until_ms - START_MS) // DAY_MS for fold in folds] == [33, 40], "as late as the history allows"
     for fold, split in zip(folds, recorder.splits, strict=True):
         learned = dataset.event_at_ms[split.learn.start : split.stop.stop]
@@ -70,7 +78,7 @@ def test_nothing_is_learned_from_that_was_not_known_when_the_test_began(recorder
 
 def test_keys_known_to_be_compromised_are_left_out_and_no_others(recorder: Recorder) -> None:
     dataset = history()
-    (fold, _) = evaluate("lightgbm", dataset, PROTOCOL)
+    (fold, _) = evaluate(MODEL, dataset, PROTOCOL)
     left_out = 0
     for row in np.flatnonzero((dataset.event_at_ms >= fold.test_from_ms) & (dataset.event_at_ms < fold.test_until_ms)):
         day_ms = dataset.event_at_ms[row] // DAY_MS * DAY_MS
@@ -83,21 +91,21 @@ def test_keys_known_to_be_compromised_are_left_out_and_no_others(recorder: Recor
 
 
 def test_the_summary_is_mean_and_spread_over_the_periods(recorder: Recorder) -> None:
-    folds = evaluate("lightgbm", history(), PROTOCOL)
+    folds = evaluate(MODEL, history(), PROTOCOL)
     values = [fold.measures["ap"] for fold in folds]
     assert summary(folds)["ap"] == pytest.approx((np.mean(values), np.std(values, ddof=1)))
     assert {"auc", "ap", "cp", "precision", "recall", "money_caught", "brier"} <= set(folds[0].measures)
 
 
 def test_a_measure_that_a_period_lacks_is_not_averaged(recorder: Recorder) -> None:
-    first, second = evaluate("lightgbm", history(), PROTOCOL)
+    first, second = evaluate(MODEL, history(), PROTOCOL)
     poorer = replace(second, measures={"auc": second.measures["auc"]})
     assert list(summary([first, poorer])) == ["auc"]
 
 
 def test_a_history_that_is_too_short_says_what_it_lacks(recorder: Recorder) -> None:
     with pytest.raises(DataError, match="does not cover training from"):
-        evaluate("lightgbm", history(), Protocol(folds=4, label_delay_ms=3 * DAY_MS))
+        evaluate(MODEL, history(), Protocol(folds=4, label_delay_ms=3 * DAY_MS))
 
 
 def test_the_command_judges_supervised_models_and_others(fraudstream: Run, simulated: Simulated) -> None:

@@ -71,7 +71,7 @@ def command(
     from fraudstream.pipelines import find_plan
     from fraudstream.training.dataset import make_dataset
     from fraudstream.training.prequential import Protocol, evaluate
-    from fraudstream.training.train import require_libraries
+    from fraudstream.training.trainers import require_libraries
 
     started = time.monotonic()
     protocol = Protocol(
@@ -87,7 +87,7 @@ def command(
     declared = find_plan(pipeline, settings.pipelines_folder)
     if declared.pipeline.model is None:
         raise UsageError(f"{declared.pipeline.name} declares no model: there is nothing to judge.", "It runs as it is.")
-    require_libraries(declared.pipeline.model.trainer)
+    require_libraries(declared.pipeline.model)
     plan, history = open_history(declared, data, column, without, time_column)
     known = truth_for(history, plan, label, truth)
     if known is None:
@@ -98,7 +98,7 @@ def command(
     with progress() as show:
         rows = len(history)
         dataset = make_dataset(plan, history, known, protocol.label_delay_ms, lambda n: show("features", n, rows))
-        found = evaluate(declared.pipeline.model.trainer, dataset, protocol, show)
+        found = evaluate(declared.pipeline.model, dataset, protocol, show)
     note_rejected(history)
     document = _document(declared.pipeline.name, protocol, found, time.monotonic() - started)
     if as_json:

@@ -18,7 +18,7 @@ from fraudstream.units import parse_duration
 if TYPE_CHECKING:
     from fraudstream.plan.plan import Plan
     from fraudstream.training.history import History
-    from fraudstream.training.train import Show
+    from fraudstream.training.trainers import Show
     from fraudstream.training.truth import Truth
 
 Data = Annotated[Path, typer.Option("--data", metavar="FILE", help="Past events: .parquet, .csv or .jsonl.")]

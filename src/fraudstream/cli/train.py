@@ -56,7 +56,8 @@ def command(
     Features are computed by the stream's own code, in event-time order, and labels come as late as they would.
     """
     from fraudstream.pipelines import find_plan
-    from fraudstream.training.train import Options, require_libraries, train
+    from fraudstream.training.train import Options, train
+    from fraudstream.training.trainers import require_libraries
 
     started = time.monotonic()
     for option, share in (("--test-share", test_share), ("--alert-share", alert_share)):
@@ -67,7 +68,7 @@ def command(
     declared = find_plan(pipeline, settings.pipelines_folder)
     if declared.pipeline.model is None:
         raise UsageError(f"{declared.pipeline.name} declares no model: there is nothing to train.", "It runs as it is.")
-    require_libraries(declared.pipeline.model.trainer)
+    require_libraries(declared.pipeline.model)
     plan, history = open_history(declared, data, column, without, time_column)
     known = truth_for(history, plan, label, truth)
     options = Options(test_share, delay_ms, alert_share, seed)

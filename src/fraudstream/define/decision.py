@@ -76,6 +76,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     reason: str = ""
 
 
+ParameterValue = bool | int | float | str | None | tuple[int | float | str | None, ...]
+"""What a trainer's parameter may be set to."""
+
+
 class ModelRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The model a pipeline scores with.
 
@@ -84,12 +88,14 @@ class ModelRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         features: Its inputs in order: numeric or boolean fields and features.
         missing: The number that stands for null, in training and in serving.
         trainer: How `fraudstream train` makes it.
+        parameters: The trainer's parameters that are not at their defaults, by name; `plan/trainers.py` lists them.
     """
 
     features: tuple[str, ...]
     name: str | None = None
     missing: float = -1.0
     trainer: str = "lightgbm"
+    parameters: dict[str, ParameterValue] = {}
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

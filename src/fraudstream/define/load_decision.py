@@ -42,6 +42,10 @@ def read_model(read: Reader, node: Node | None) -> ModelRef | None:
         name=read.text("model.name", parts.get("name")),
         missing=defaults.missing if missing is None else missing,
         trainer=read.text("model.trainer", parts.get("trainer")) or defaults.trainer,
+        parameters={
+            name: read.parameter(f"model.parameters.{name}", each)
+            for name, each in read.mapping("model.parameters", parts.get("parameters")).items()
+        },
     )
 
 

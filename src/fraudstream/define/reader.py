@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import TypeVar
 
+from fraudstream.define.decision import ParameterValue
 from fraudstream.define.yaml_tree import LocatedProblem, Node
 from fraudstream.errors import Problem
 
@@ -110,6 +111,22 @@ class Reader:
             self.problem(path, node.line, f"{node.shown} where a number belongs.", "Write digits, like 0.6.")
             return None
         return float(text)
+
+    def parameter(self, path: str, node: Node) -> ParameterValue:
+        """A value whose type its text decides: quoted text is text, and so is what is neither number nor truth."""
+        if isinstance(node.value, list):
+            items = [self.parameter(f"{path}.{i}", item) for i, item in enumerate(node.value)]
+            if any(isinstance(item, tuple) for item in items):
+                self.problem(path, node.line, "a list within a list.", "Write one list of plain values.")
+            return tuple(item for item in items if not isinstance(item, tuple))
+        text = self.text(path, node)
+        if text is None or node.quoted:
+            return text
+        if text in ("true", "false"):
+            return text == "true"
+        if _WHOLE.fullmatch(text):
+            return int(text)
+        return float(text) if _NUMBER.fullmatch(text) and math.isfinite(float(text)) else text
 
     def boolean(self, path: str, node: Node | None, default: bool) -> bool:
         """`true` or `false`."""

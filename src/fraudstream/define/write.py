@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fraudstream.define.decision import Rule, ValueList
+from fraudstream.define.decision import ModelRef, Rule, ValueList
 from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.pipeline import DEFAULT_ROUTES, Pipeline, Route, Topic
 from fraudstream.schema.event import Event, Field, FieldType
@@ -28,8 +28,15 @@ def to_yaml(pipeline: Pipeline) -> str:
     Dumper.add_representer(
         _OneLine, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data, flow_style=True)
     )
+    Dumper.add_representer(
+        _Quoted, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="'")
+    )
     document = _document(pipeline)
     return yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=118, default_flow_style=False)
+
+
+class _Quoted(str):
+    """A text to be written in quotes."""
 
 
 class _OneLine(dict[str, Any]):
@@ -56,7 +63,7 @@ def _document(pipeline: Pipeline) -> dict[str, Any]:
     if pipeline.rules:
         document["rules"] = {rule.code: _rule(rule) for rule in pipeline.rules}
     if pipeline.model is not None:
-        document["model"] = _plain(pipeline.model)
+        document["model"] = _plain(pipeline.model) | _parameters(pipeline.model)
     policy = _plain(pipeline.policy)
     if policy:
         document["policy"] = policy
@@ -107,6 +114,17 @@ def _feature(feature: Feature) -> dict[str, Any]:
 
 def _rule(rule: Rule) -> dict[str, Any]:
     return {key: value for key, value in _plain(rule).items() if key != "code"}
+
+
+def _parameters(model: ModelRef) -> dict[str, Any]:
+    """The trainer's parameters: texts in quotes, because a plain `1e5` would be read as a number."""
+
+    def written(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return [written(each) for each in value]
+        return _Quoted(_text(value)) if isinstance(value, str) else value
+
+    return {"parameters": {name: written(each) for name, each in model.parameters.items()}} if model.parameters else {}
 
 
 def _plain(value: msgspec.Struct) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fraudstream.define.decision import ValueList
 from fraudstream.define.reader import suggestion
 from fraudstream.plan.kinds import KEYS
 from fraudstream.plan.scope import Scope
+from fraudstream.plan.trainers import check_trainer
 from fraudstream.schema.event import Event, Field, FieldType
 from fraudstream.schema.types import FLOAT, Kind, type_of
 
@@ -17,7 +18,6 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _PIPELINE_NAME = re.compile(r"(?=.{1,63}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TOPIC_NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
 MOST_KEYS = 2**30
-TRAINERS = ("lightgbm", "isolation_forest")
 _ROLES = {
     "id": KEYS,
     "time": frozenset({Kind.TIMESTAMP}),
@@ -162,8 +162,7 @@ def check_model(scope: Scope) -> None:
             scope.problem("model.features", f"{name!r} is {found}.", "A model takes numbers and booleans.")
     if model.name is not None and not _PIPELINE_NAME.fullmatch(model.name):
         scope.problem("model.name", f"{model.name[:80]!r} is not a model's name.", "Use lower case words and dashes.")
-    if model.trainer not in TRAINERS:
-        scope.problem("model.trainer", f"unknown trainer {model.trainer[:80]!r}.", suggestion(model.trainer, TRAINERS))
+    check_trainer(scope, model)
     if not math.isfinite(model.missing):
         scope.problem("model.missing", f"{model.missing} is not a number.", "Use a finite number, like -1.")
 

@@ -172,6 +172,7 @@ def _model(plan: Plan) -> dict[str, tuple[Any, str]]:
         return {}
     parts = {"features": ", ".join(model.features), "missing": f"{model.missing:g}", "trainer": model.trainer}
     parts["name"] = model.name or plan.pipeline.name
+    parts |= {f"parameters.{name}": str(value) for name, value in model.parameters.items()}
     return {name: (text, text) for name, text in parts.items()}
 
 

@@ -206,7 +206,8 @@ def _decision_lines(plan: Plan) -> list[str]:
         lines.append(f"list        {each.name}: {len(each.values)} values, read by {', '.join(users) or 'nothing'}")
     if pipeline.model is None:
         return [*lines, "model       none: rules alone decide"]
-    lines.append(f"model       {pipeline.model.trainer}, {len(pipeline.model.features)} inputs:")
+    chosen = "".join(f", {name} {value}" for name, value in pipeline.model.parameters.items())
+    lines.append(f"model       {pipeline.model.trainer}{chosen}, {len(pipeline.model.features)} inputs:")
     return [*lines, *(f"  {line}" for line in _wrapped(pipeline.model.features))]
 
 

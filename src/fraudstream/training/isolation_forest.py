@@ -6,6 +6,7 @@ score is 2 ** -(mean path length / expected path length), in 0…1, larger for w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,7 @@ from fraudstream.training.forest import LEAF, Floats, Int64s, Tree, power_of_sum
 
 Matrix = npt.NDArray[np.float32]
 
-TREES = 100
-SAMPLE = 256
+PARAMETERS: dict[str, Any] = {"trees": 100, "sample": 256}
 _EULER = float(np.euler_gamma)
 
 
@@ -38,16 +38,19 @@ class IsolationTrees:
         return power_of_sum(trees, self._forest.n_features_in_, 0.5)
 
 
-def fit(matrix: Matrix, seed: int) -> IsolationTrees:
+def fit(matrix: Matrix, seed: int, parameters: Mapping[str, Any]) -> IsolationTrees:
     """Trains on events as they are, fraud among them: it is rare enough not to look usual.
 
     Args:
         matrix: float32[n, features].
         seed: Of everything random.
+        parameters: As `ModelRef.parameters`: the number of trees, and how many events each is made of.
     """
     from sklearn.ensemble import IsolationForest
 
-    forest = IsolationForest(n_estimators=TREES, max_samples=min(SAMPLE, len(matrix)), random_state=seed, n_jobs=1)
+    chosen = PARAMETERS | dict(parameters)
+    sample = min(chosen["sample"], len(matrix))
+    forest = IsolationForest(n_estimators=chosen["trees"], max_samples=sample, random_state=seed, n_jobs=1)
     return IsolationTrees(forest.fit(matrix))
 
 

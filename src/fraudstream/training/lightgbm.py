@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ from fraudstream.training.forest import LEAF, Floats, Tree, sigmoid_of_sum
 Matrix = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 
-MOST_ROUNDS = 400
-PATIENCE_ROUNDS = 40
+ROUNDS, PATIENCE_ROUNDS = "rounds", "patience_rounds"
 PARAMETERS: dict[str, Any] = {
-    "objective": "binary",
+    ROUNDS: 400,
+    PATIENCE_ROUNDS: 40,
     "learning_rate": 0.05,
     "num_leaves": 16,
     # Sharp limits, such as an amount no ordinary payment exceeds, are blurred by coarse bins.
@@ -24,6 +24,10 @@ PARAMETERS: dict[str, Any] = {
     "min_data_in_bin": 1,
     "min_data_in_leaf": 20,
     "lambda_l2": 1.0,
+}
+"""What a pipeline may set by `model.parameters`, among others (`plan/trainers.py`), and what it is otherwise."""
+FIXED: dict[str, Any] = {
+    "objective": "binary",
     # The scorer never gives a null: it gives the model's number for it.
     "use_missing": False,
     # The same bytes again, on any machine. OpenMP on a busy machine costs more than a second core brings.
@@ -56,30 +60,48 @@ class BoostedTrees:
         return sigmoid_of_sum(trees, dump["max_feature_idx"] + 1)
 
 
-def fit(matrix: Matrix, fraud: Bools, stop: Bools, seed: int, show: Callable[[int, int], None]) -> BoostedTrees:
-    """Trains until the last part of the training period is predicted no better.
+def fit(
+    matrix: Matrix,
+    fraud: Bools,
+    held: Bools,
+    seed: int,
+    parameters: Mapping[str, Any],
+    show: Callable[[int, int], None],
+) -> tuple[BoostedTrees, Floats]:
+    """Trains until the end of the training period is predicted no better, then with as many rounds on all of it.
 
-    Classes are not weighted, so the raw score is the probability of fraud; see `score_map`.
+    What happened last is what the model will meet next, so it is learned from too. Without patience the number of rounds
+    is fixed. Classes are not weighted, so the raw score is the probability of fraud; see `score_map`.
 
     Args:
         matrix: float32[n, features].
         fraud: bool[n], the truth.
-        stop: bool[n], the rows that are not learned from but decide when to stop.
+        held: bool[n], the end of the period: at first not learned from, it decides when to stop.
         seed: Of everything random.
+        parameters: As `ModelRef.parameters`.
         show: Called with the rounds done and the most there can be.
+
+    Returns:
+        The model, and float64[held rows], their probabilities by the model that had not learned from them.
     """
     import lightgbm
 
-    data = lightgbm.Dataset(matrix[~stop], fraud[~stop].astype(np.float64), free_raw_data=True)
-    held = lightgbm.Dataset(matrix[stop], fraud[stop].astype(np.float64), reference=data)
-    last = [
-        lightgbm.early_stopping(PATIENCE_ROUNDS, verbose=False),
-        lambda environment: show(environment.iteration + 1, MOST_ROUNDS),
-    ]
-    parameters = PARAMETERS | {"seed": seed, "metric": "binary_logloss"}
-    booster = lightgbm.train(parameters, data, MOST_ROUNDS, valid_sets=[held], callbacks=last)
-    kept = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
-    return BoostedTrees(kept)
+    chosen = PARAMETERS | dict(parameters)
+    most, patience = chosen.pop(ROUNDS), chosen.pop(PATIENCE_ROUNDS)
+    chosen |= FIXED | {"seed": seed, "metric": "binary_logloss"}
+    truth = fraud.astype(np.float64)
+    data = lightgbm.Dataset(matrix[~held], truth[~held])
+    callbacks: list[Any] = [lambda environment: show(environment.iteration + 1, 2 * most)]
+    ends = []
+    if patience:
+        ends = [lightgbm.Dataset(matrix[held], truth[held], reference=data)]
+        callbacks.append(lightgbm.early_stopping(patience, verbose=False))
+    first = lightgbm.train(chosen, data, most, valid_sets=ends, callbacks=callbacks)
+    rounds = first.best_iteration if patience else most
+    unseen = np.asarray(first.predict(matrix[held], num_iteration=rounds, num_threads=1), np.float64)
+    everything = lightgbm.Dataset(matrix, truth)
+    again: list[Any] = [lambda environment: show(most + environment.iteration + 1, 2 * most)]
+    return BoostedTrees(lightgbm.train(chosen, everything, rounds, callbacks=again)), unseen
 
 
 def _tree(root: dict[str, Any]) -> Tree:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fraudstream.define.decision import ModelRef
 from fraudstream.errors import DataError
 from fraudstream.evaluate.calibration import calibrate
 from fraudstream.evaluate.curves import auc_roc, average_precision, curve_of
@@ -20,7 +21,7 @@ from fraudstream.evaluate.daily import precision_of_top_keys
 from fraudstream.training.dataset import Dataset
 from fraudstream.training.score_map import best_threshold
 from fraudstream.training.split import FEWEST_EVENTS, STOP_SHARE, Split
-from fraudstream.training.train import LIGHTGBM, Show, fit
+from fraudstream.training.trainers import Show, fit
 from fraudstream.units import MILLISECONDS, format_instant
 
 Int64s = npt.NDArray[np.int64]
@@ -73,11 +74,11 @@ class Fold:
     measures: Mapping[str, float]
 
 
-def evaluate(trainer: str, dataset: Dataset, protocol: Protocol, show: Show = lambda *_: None) -> list[Fold]:
+def evaluate(model: ModelRef, dataset: Dataset, protocol: Protocol, show: Show = lambda *_: None) -> list[Fold]:
     """The folds of a history.
 
     Args:
-        trainer: As `ModelRef.trainer`.
+        model: What is trained, and how.
         dataset: The whole history, with its truth.
         protocol: How to judge.
         show: Progress.
@@ -92,7 +93,7 @@ def evaluate(trainer: str, dataset: Dataset, protocol: Protocol, show: Show = la
     folds = []
     for number in range(protocol.folds):
         show("folds", number, protocol.folds)
-        folds.append(_fold(trainer, dataset, protocol, start + number * protocol.test_span_ms))
+        folds.append(_fold(model, dataset, protocol, start + number * protocol.test_span_ms))
     show("folds", protocol.folds, protocol.folds)
     return folds
 
@@ -106,7 +107,7 @@ def summary(folds: list[Fold]) -> dict[str, tuple[float, float]]:
     return found
 
 
-def _fold(trainer: str, dataset: Dataset, protocol: Protocol, test_from_ms: int) -> Fold:
+def _fold(model: ModelRef, dataset: Dataset, protocol: Protocol, test_from_ms: int) -> Fold:
     fraud = dataset.fraud
     assert fraud is not None
     train_until_ms = test_from_ms - protocol.label_delay_ms
@@ -134,11 +135,9 @@ def _fold(trainer: str, dataset: Dataset, protocol: Protocol, test_from_ms: int)
             f"Of the {len(rows):,} events tested on from {_day(test_from_ms)}, {int(fraud[rows].sum()):,} are fraud.",
             "Both kinds are needed. Choose longer or other test periods.",
         )
-    model = fit(trainer, dataset, split, protocol.seed, lambda *_: None)
-    threshold = None
-    if trainer == LIGHTGBM:
-        threshold = best_threshold(model.predict(dataset.matrix[split.stop]), fraud[split.stop])
-    measures = evaluate_fold(model.predict(dataset.matrix[rows]), rows, dataset, protocol.top_keys, threshold)
+    fitted = fit(model, dataset, split, protocol.seed, lambda *_: None)
+    threshold = None if fitted.held is None else best_threshold(fitted.held, fraud[split.stop])
+    measures = evaluate_fold(fitted.model.predict(dataset.matrix[rows]), rows, dataset, protocol.top_keys, threshold)
     return Fold(
         train_from_ms,
         train_until_ms,

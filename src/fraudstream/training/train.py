@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
 from fraudstream.define.decision import ModelRef
-from fraudstream.errors import DataError, ModelError, UsageError
+from fraudstream.errors import ModelError, UsageError
 from fraudstream.models.artifact import Artifact, Manifest, version_of
 from fraudstream.models.registry import Registry
 from fraudstream.models.scorer import OnnxScorer
 from fraudstream.plan.plan import Plan
-from fraudstream.training import isolation_forest, lightgbm
 from fraudstream.training.dataset import Dataset, make_dataset
 from fraudstream.training.forest import OUTPUT
 from fraudstream.training.history import History
 from fraudstream.training.metrics import measure
 from fraudstream.training.score_map import anchored, best_threshold, ranked
 from fraudstream.training.split import Split, split_by_time
+from fraudstream.training.trainers import Fitted, Show, TrainedModel, fit, is_supervised, require_libraries
 from fraudstream.training.truth import Truth
 from fraudstream.units import MILLISECONDS, format_instant
 
 Floats = npt.NDArray[np.float64]
-Show = Callable[[str, int, int], None]
-"""Called with the stage, how much of it is done, and how much there is."""
-
-LIGHTGBM, ISOLATION_FOREST = "lightgbm", "isolation_forest"
 LARGEST_DIFFERENCE = 1e-9
 """Between the trainer's raw score and the artefact's; what differs more is not saved."""
 
@@ -77,31 +70,6 @@ class Trained:
     threshold: float | None
 
 
-class TrainedModel(Protocol):
-    """What a trainer gives."""
-
-    def predict(self, matrix: npt.NDArray[np.float32]) -> Floats:
-        """float64[n]: the trainer's own scores of float32[n, features]."""
-
-    def to_onnx(self) -> bytes:
-        """The same function as an ONNX file."""
-
-
-def require_libraries(trainer: str) -> None:
-    """Makes sure that what training needs is installed.
-
-    Raises:
-        UsageError: It is not.
-    """
-    wanted = {"onnx": "onnx", "sklearn": "scikit-learn"} | ({"lightgbm": "lightgbm"} if trainer == LIGHTGBM else {})
-    missing = [name for module, name in wanted.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        raise UsageError(
-            f"Training needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed.",
-            "Run `pip install 'fraudstream[train]'`.",
-        )
-
-
 def train(
     plan: Plan,
     models_folder: Path,
@@ -129,45 +97,18 @@ def train(
     model = plan.pipeline.model
     if model is None:
         raise UsageError(f"{plan.pipeline.name} declares no model, so there is nothing to train.", "It runs as it is.")
-    require_libraries(model.trainer)
-    if model.trainer == LIGHTGBM and truth is None:
+    require_libraries(model)
+    if is_supervised(model) and truth is None:
         raise UsageError(
-            "LightGBM learns from known frauds, and nothing says which events were.",
+            f"{model.trainer} learns from known frauds, and nothing says which events were.",
             "Name the column that does with --label, or a file with --truth.",
         )
     rows = len(history)
     dataset = make_dataset(plan, history, truth, options.label_delay_ms, lambda done: show("features", done, rows))
     labels_come_late = plan.pipeline.labels is not None and truth is not None
     split = split_by_time(dataset.event_at_ms, options.test_share, options.label_delay_ms if labels_come_late else 0)
-    trained = fit(model.trainer, dataset, split, options.seed, show)
-    return _finish(plan, model, models_folder, history, dataset, split, options, trained, show)
-
-
-def fit(trainer: str, dataset: Dataset, split: Split, seed: int, show: Show) -> TrainedModel:
-    """What a trainer makes of the training period of a split.
-
-    Raises:
-        DataError: It cannot be learned from.
-    """
-    if trainer == LIGHTGBM:
-        return _fit_lightgbm(dataset, split, seed, show)
-    return isolation_forest.fit(dataset.matrix[split.learn.start : split.stop.stop], seed)
-
-
-def _fit_lightgbm(dataset: Dataset, split: Split, seed: int, show: Show) -> lightgbm.BoostedTrees:
-    fraud = dataset.fraud
-    assert fraud is not None
-    for name, part in (("to learn from", split.learn), ("to stop on", split.stop)):
-        if not fraud[part].any() or fraud[part].all():
-            raise DataError(
-                f"Of the {part.stop - part.start:,} events {name}, {int(fraud[part].sum()):,} are fraud.",
-                "Both kinds are needed. Give a longer history, or check which column is the truth.",
-            )
-    period = slice(split.learn.start, split.stop.stop)
-    held = np.arange(period.start, period.stop) >= split.stop.start
-    return lightgbm.fit(
-        dataset.matrix[period], fraud[period], held, seed, lambda done, most: show("training", done, most)
-    )
+    fitted = fit(model, dataset, split, options.seed, show)
+    return _finish(plan, model, models_folder, history, dataset, split, options, fitted, show)
 
 
 def _finish(
@@ -178,12 +119,12 @@ def _finish(
     dataset: Dataset,
     split: Split,
     options: Options,
-    trained: TrainedModel,
+    fitted: Fitted,
     show: Show,
 ) -> Trained:
     """Exports, verifies against the trainer, maps the score, measures, saves."""
     policy = plan.pipeline.policy
-    onnx = trained.to_onnx()
+    onnx = fitted.model.to_onnx()
     version, sha256 = version_of(onnx)
     at = format_instant
     manifest = Manifest(
@@ -200,11 +141,11 @@ def _finish(
     )
     show("verifying", 0, 1)
     raw = OnnxScorer(Artifact(manifest, onnx), model.features)
-    _verify(raw, trained, dataset, split)
+    _verify(raw, fitted.model, dataset, split)
     threshold: float | None
-    if model.trainer == LIGHTGBM:
+    if fitted.held is not None:
         assert dataset.fraud is not None
-        threshold = best_threshold(_score(raw, dataset, split.stop), dataset.fraud[split.stop])
+        threshold = best_threshold(fitted.held, dataset.fraud[split.stop])
         quantiles = () if threshold is None else anchored(threshold, policy.review_threshold)
     else:
         training = _score(raw, dataset, slice(0, split.stop.stop))
