@@ -70,8 +70,8 @@ def fit(
 ) -> tuple[BoostedTrees, Floats]:
     """Trains until the end of the training period is predicted no better, then with as many rounds on all of it.
 
-    What happened last is what the model will meet next, so it is learned from too. Without patience the number of rounds
-    is fixed. Classes are not weighted, so the raw score is the probability of fraud; see `score_map`.
+    What happened last is what the model will meet next, so it is learned from too. Without patience the number of
+    rounds is fixed. Classes are not weighted, so the raw score is the probability of fraud; see `score_map`.
 
     Args:
         matrix: float32[n, features].
