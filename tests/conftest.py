@@ -8,10 +8,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from fraudstream.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +41,22 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def kafka_settings(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings for the real broker, with a project folder of their own and nothing from the environment."""
     return load_settings({"bootstrap_servers": broker}, environ={}, folder=tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server; `postgres.create("name")` makes an empty database and gives its address."""
+    from postgres import CannotBeHad, PostgresServer
+
+    try:
+        server = PostgresServer()
+    except CannotBeHad as reason:
+        pytest.skip(str(reason))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 _numbers = itertools.count(time.time_ns() // 1_000_000)

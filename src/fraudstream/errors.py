@@ -9,6 +9,8 @@
     │   └── DamagedModel      … damaged: another version, or the rules alone, can take its place
     ├── StateError            a snapshot cannot be used                                        exit 2
     ├── ToolError             Java, Maven or another program is missing or failed              exit 2
+    ├── StoreError            the operational store refused, or its tables are of another version  exit 2
+    │   └── StoreUnreachable  … it does not answer                                         exit 3
     ├── BrokerUnreachable     no Kafka broker answered                                         exit 3
     ├── TopicError            a topic is missing or has the wrong shape                        exit 3
     └── FencedError           another scorer with the same transactional id took over          exit 4
@@ -92,6 +94,16 @@ class StateError(FraudstreamError):
 
 class ToolError(FraudstreamError):
     """A program that fraudstream starts (Java, Maven, the broker) is missing or failed."""
+
+
+class StoreError(FraudstreamError):
+    """The operational store refused what was asked, or its tables are of another version."""
+
+
+class StoreUnreachable(StoreError):
+    """The operational store's database did not answer, or went away."""
+
+    exit_code = 3
 
 
 class BrokerUnreachable(FraudstreamError):

@@ -64,6 +64,7 @@ class Settings:
         security_protocol: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
         sasl_mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
         kafka_properties: Further librdkafka properties, passed on as they are.
+        store_url: The database of the operational store, with its password; None: SQLite in the project folder.
         project_folder: Where fraudstream keeps the local broker, state and databases.
     """
 
@@ -78,6 +79,7 @@ class Settings:
     tls_key_password: Secret | None
     client_id: str
     kafka_properties: Mapping[str, str]
+    store_url: Secret | None
     project_folder: Path
     pipelines_folder: Path
     models_folder: Path
@@ -117,6 +119,7 @@ _KINDS: dict[str, _Kind] = {
     "tls_key_password": _Kind("kafka", secret=True),
     "client_id": _Kind("kafka", default="fraudstream"),
     "kafka_properties": _Kind("kafka"),
+    "store_url": _Kind("", secret=True),
     "project_folder": _Kind("", path=True, default=".fraudstream"),
     "pipelines_folder": _Kind("", path=True, default="pipelines"),
     "models_folder": _Kind("", path=True, default="models"),

@@ -25,6 +25,8 @@ LazyGroup.table = {
     "prove": LazyCommand("fraudstream.cli.prove", "Compute one decision again from the log, and compare every byte."),
     "simulate": LazyCommand("fraudstream.cli.simulate", "Generate transactions with fraud, to Kafka or files."),
     "produce": LazyCommand("fraudstream.cli.produce", "Send a history file to a topic, in event-time order."),
+    "store": LazyCommand("fraudstream.cli.store", "Make and see the tables of the operational store."),
+    "audit": LazyCommand("fraudstream.cli.audit", "List and verify the chain of who changed what."),
     "evaluate": LazyCommand("fraudstream.cli.evaluate", "Judge a pipeline's model on several periods of a history."),
     "train": LazyCommand("fraudstream.cli.train", "Train a pipeline's model from a history file."),
     "model": LazyCommand("fraudstream.cli.model", "List, promote and roll back the versions of a pipeline's model."),
@@ -51,7 +53,7 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback(
-    epilog="Exit codes: 0 done · 1 a finding, or a bug · 2 something to correct · 3 Kafka · 4 another scorer took over."
+    epilog="Exit codes: 0 done · 1 a finding, or a bug · 2 something to correct · 3 Kafka, store · 4 another took over."
 )
 def _root(
     version: Annotated[

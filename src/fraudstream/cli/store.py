@@ -1,0 +1,51 @@
+"""`fraudstream store`: the tables of the operational store."""
+
+from __future__ import annotations
+
+import typer
+
+from fraudstream.cli.console import show_json, show_table
+from fraudstream.cli.options import AsJson, ConfigFile, SetValues, settings_from
+
+app = typer.Typer(no_args_is_help=True, help="The operational store: make its tables, see what it holds.")
+
+
+@app.command()
+def upgrade(config: ConfigFile = None, values: SetValues = None, as_json: AsJson = False) -> None:
+    """Make the tables, or bring them to this version. Done in one transaction; running it again changes nothing."""
+    from fraudstream.store.engine import connect
+    from fraudstream.store.migrate import upgrade as bring
+
+    store = connect(settings_from(None, config, values))
+    before = bring(store)
+    if as_json:
+        show_json({"store": store.name, "from": before.current, "to": before.wanted})
+    elif before.is_current:
+        print(f"{store.name} is at revision {before.wanted} already")
+    else:
+        print(f"{store.name}: from revision {before.current or 'none'} to {before.wanted}")
+
+
+@app.command()
+def status(config: ConfigFile = None, values: SetValues = None, as_json: AsJson = False) -> None:
+    """Show which database the store is, its revision, and how many rows its tables hold."""
+    from sqlalchemy import func, select
+
+    from fraudstream.store.engine import connect
+    from fraudstream.store.migrate import revision
+    from fraudstream.store.tables import metadata
+
+    store = connect(settings_from(None, config, values))
+    found = revision(store)
+    counts: dict[str, int] = {}
+    if found.is_current:
+        with store.begin(read_only=True) as connection:
+            for table in metadata.sorted_tables:
+                counts[table.name] = connection.execute(select(func.count()).select_from(table)).scalar_one()
+    if as_json:
+        show_json({"store": store.name, "revision": found.current, "wanted": found.wanted, "rows": counts})
+        return
+    print(f"{store.name}: revision {found.current or 'none'}", end="")
+    print("" if found.is_current else f", to be brought to {found.wanted} by `fraudstream store upgrade`")
+    if counts:
+        show_table(("TABLE", "ROWS"), list(counts.items()), right=("ROWS",))
