@@ -53,7 +53,7 @@ def open_history(
     from fraudstream.training.history import History
     from fraudstream.training.without import plan_without
 
-    columns = _pairs(column or [])
+    columns = pairs(column or [])
     plan = plan_without(declared, without or [])
     history = History(data, plan.pipeline.event, columns, time_column)
     if history.absent:
@@ -79,12 +79,17 @@ def duration(option: str, text: str) -> int:
         raise UsageError(f"{option}: {wrong}.") from None
 
 
-def _pairs(given: list[str]) -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in given]
-    for field, separator, column in pairs:
-        if not (field and separator and column):
-            raise UsageError(f"--column {field} is not understood.", "Write --column FIELD=COLUMN.")
-    return {field.strip(): column.strip() for field, _, column in pairs}
+def pairs(given: list[str]) -> dict[str, str]:
+    """Columns by what they stand for, from options written NAME=COLUMN.
+
+    Raises:
+        UsageError: One is not written so.
+    """
+    parts = [pair.partition("=") for pair in given]
+    for name, separator, column in parts:
+        if not (name and separator and column):
+            raise UsageError(f"--column {name} is not understood.", "Write --column FIELD=COLUMN.")
+    return {name.strip(): column.strip() for name, _, column in parts}
 
 
 def truth_for(history: History, plan: Plan, label: str | None, file: Path | None) -> Truth | None:

@@ -7,13 +7,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 
 from fraudstream.errors import UsageError
 from fraudstream.simulate.delivery import Delivered
-from fraudstream.units import format_instant, parse_duration
+from fraudstream.units import format_instant, parse_duration, parse_instant
 
 
 @contextmanager
@@ -105,9 +104,6 @@ def instant_ms(option: str, text: str) -> int:
         UsageError: It is not one.
     """
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"{option} {text!r} is not an instant.", "Write it like 2026-01-31 or 2026-01-31T08:00:00."
-        ) from None
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000)
+        return parse_instant(text)
+    except ValueError as wrong:
+        raise UsageError(f"{option}: {wrong}.") from None

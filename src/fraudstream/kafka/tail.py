@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.client import LOGGER, build, check_reachable, client_config, explain
@@ -16,6 +16,10 @@ _WAIT_S = 0.2
 _AT_ONCE = 500
 # What the client library overcomes by itself.
 _PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT}
+
+
+Place = tuple[str, int]
+"""A topic and a partition."""
 
 
 class Record(NamedTuple):
@@ -42,20 +46,31 @@ class TopicTail:
         settings: Which cluster, as whom.
         topics: The topics.
         from_beginning: Whether to begin with the oldest record kept.
+        newest: Whether to begin about so many records before the end, of all partitions together.
+
+    Attributes:
+        complete: Whether it begins with the first record there ever was: nothing before it was left out or deleted.
 
     Raises:
         BrokerUnreachable, SettingError: No broker answers, or it refuses us.
         TopicError: A topic is missing.
     """
 
-    def __init__(self, settings: Settings, topics: Sequence[str], *, from_beginning: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, topics: Sequence[str], *, from_beginning: bool = False, newest: int = 0
+    ) -> None:
         check_reachable(settings)
         self._settings = settings
         self._topics = list(dict.fromkeys(topics))
         admin = KafkaAdmin(settings)
         admin.partitions_of(self._topics)
         self._ends = admin.end_offsets(self._topics)
-        starts = dict.fromkeys(self._ends, OFFSET_BEGINNING) if from_beginning else self._ends
+        starts = self._ends
+        if from_beginning or newest:
+            kept = admin.beginning_offsets(self._topics)
+            back = newest if newest and not from_beginning else 2**62
+            starts = backwards(kept, self._ends, back)
+        self.complete = not any(starts.values())
         config = client_config(settings) | {
             "group.id": "fraudstream-tail",  # the client wants one; it is never joined
             "isolation.level": "read_committed",
@@ -69,7 +84,7 @@ class TopicTail:
         }
         self._consumer: Any = build(Consumer, settings, config | dict(settings.kafka_properties))
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
-        self._open = {place for place, end in self._ends.items() if from_beginning and end > 0}
+        self._open = {place for place, end in self._ends.items() if end > starts[place]}
 
     def poll(self, at_most: int = 10_000, wait_s: float = 0.1) -> list[Record]:
         """Up to so many records: waits at most `wait_s` for the first, and not at all for the rest.
@@ -131,6 +146,23 @@ class TopicTail:
         elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
             raise explain(self._settings, error, f"Reading {message.topic() or ', '.join(self._topics)}")
         return False
+
+
+def backwards(kept: Mapping[Place, int], ends: Mapping[Place, int], count: int) -> dict[Place, int]:
+    """The offsets from which on there are about so many records, shared out evenly to partitions that have them.
+
+    Args:
+        kept: The first offset kept of each partition.
+        ends: The offset after the last of each.
+        count: How many records.
+    """
+    starts = dict(ends)
+    least_first = sorted(ends, key=lambda place: ends[place] - kept[place])
+    for done, place in enumerate(least_first):
+        share = -(-count // (len(least_first) - done))
+        starts[place] = max(kept[place], ends[place] - share)
+        count -= ends[place] - starts[place]
+    return starts
 
 
 def last_records(

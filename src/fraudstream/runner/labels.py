@@ -11,6 +11,7 @@ import numpy as np
 from fraudstream.engine.column import Bools, Int64s, UInt64s
 from fraudstream.engine.kernels.fingerprint import fingerprint, fingerprint_integers
 from fraudstream.engine.reject import Reject, RejectClass
+from fraudstream.schema.event import Event, FieldType
 
 FRAUD, LEGITIMATE = "fraud", "legitimate"
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
@@ -28,6 +29,30 @@ class LabelRecord(msgspec.Struct, frozen=True):
     event_id: str | int
     label: str
     labelled_at: int
+
+
+class SentLabel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A label as it is sent: a `LabelRecord`, and for people who said so.
+
+    Attributes:
+        event_id: The event's id.
+        label: `fraud` or `legitimate`.
+        event_at: When the event happened, epoch milliseconds; None where that is not known.
+        labelled_at: When it became known what the event was, epoch milliseconds.
+        source: How it became known: `verdict`, `chargeback`, …
+        by: Who said so; None: nobody did by name.
+    """
+
+    event_id: str
+    label: str
+    event_at: int | None = None
+    labelled_at: int
+    source: str
+    by: str | None = None
+
+    def record(self) -> tuple[bytes, bytes]:
+        """The value and the key of its record: labels of one event stay in order."""
+        return msgspec.json.encode(self), self.event_id.encode()
 
 
 @dataclass(slots=True)
@@ -88,14 +113,28 @@ def decode_labels(values: list[bytes | None], timestamps_ms: Int64s, *, integer_
     return decoded
 
 
+def integer_id(text: str) -> int:
+    """The id of an event whose ids are integers.
+
+    Raises:
+        ValueError: It is no integer of 64 bits.
+    """
+    if not _INTEGER.fullmatch(text) or not -(2**63) <= int(text) < 2**63:
+        raise ValueError(f"event_id is {text[:40]!r}; the events' ids are integers of 64 bits")
+    return int(text)
+
+
+def has_integer_ids(event: Event) -> bool:
+    """Whether the id of an event is an integer."""
+    field = event.field(event.id or "")
+    return field is not None and field.type is FieldType.INTEGER
+
+
 def _id_fingerprint(event_id: str | int, integer_ids: bool) -> tuple[int, int]:
     """The fingerprint the event's own id has. A number for a text id, or the reverse, is read as the other."""
     if not integer_ids:
         return fingerprint(str(event_id).encode())
-    text = str(event_id)
-    if not _INTEGER.fullmatch(text) or not -(2**63) <= int(text) < 2**63:
-        raise ValueError(f"event_id is {text[:40]!r}; the events' ids are integers of 64 bits")
-    low, high = fingerprint_integers(np.array([int(text)], np.int64))
+    low, high = fingerprint_integers(np.array([integer_id(str(event_id))], np.int64))
     return int(low[0]), int(high[0])
 
 

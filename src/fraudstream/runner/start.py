@@ -24,11 +24,11 @@ from fraudstream.runner.checkpoint import Checkpoints
 from fraudstream.runner.hanging import closer
 from fraudstream.runner.inputs import features_beyond_key, input_topics, not_alone
 from fraudstream.runner.intake import Intake
+from fraudstream.runner.labels import has_integer_ids
 from fraudstream.runner.loop import StreamLoop
 from fraudstream.runner.serving import load_scorer
 from fraudstream.runner.statistics import Statistics
 from fraudstream.runner.warmup import warm_up
-from fraudstream.schema.event import FieldType
 from fraudstream.settings import Settings
 
 LOGGER = logging.getLogger("fraudstream.runner")
@@ -83,7 +83,7 @@ def start(
         checkpoints.discard()
     checkpoints.check_identity()
     decoder = Decoder(plan.pipeline.event)
-    intake = Intake(decoder, inputs[1] if len(inputs) > 1 else None, integer_ids=_has_integer_ids(plan))
+    intake = Intake(decoder, inputs[1] if len(inputs) > 1 else None, integer_ids=has_integer_ids(plan.pipeline.event))
     warm_up(program, decoder)
     consuming = partial(
         InputConsumer,
@@ -169,8 +169,3 @@ def require_alone(plan: Plan, admin: KafkaAdmin, group: str, member: str) -> Non
         if time.monotonic() > deadline:
             raise not_alone(plan)
         time.sleep(0.2)
-
-
-def _has_integer_ids(plan: Plan) -> bool:
-    field = plan.pipeline.event.field(plan.pipeline.event.id or "")
-    return field is not None and field.type is FieldType.INTEGER

@@ -12,12 +12,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fraudstream.errors import DataError, UsageError
+from fraudstream.units import EPOCH_SECONDS_BELOW
 
 TIME_NAMES = ("tx_datetime", "timestamp", "event_time", "event_at", "datetime", "time", "date", "ts", "created_at")
 KEY_NAMES = ("card_hash", "customer_id", "user_id", "source", "account_id", "card_id")
 BATCH_EVENTS = 50_000
-_EPOCH_SECONDS_BELOW = 10**11
-"""A whole number below this is seconds since 1970 (until the year 5138), from it on milliseconds."""
 _FRAUD_WORDS = ("1", "1.0", "true", "fraud", "yes")
 
 
@@ -88,7 +87,7 @@ def epoch_ms(column: pl.Series, path: Path) -> NDArray[np.int64]:
             at = _from_text(column)
         elif column.dtype.is_integer() or column.dtype.is_float():
             top = column.max()
-            seconds = isinstance(top, (int, float)) and top < _EPOCH_SECONDS_BELOW
+            seconds = isinstance(top, (int, float)) and top < EPOCH_SECONDS_BELOW
             at = (column.cast(pl.Float64) * (1_000 if seconds else 1)).cast(pl.Int64)
         else:
             at = column.cast(pl.Datetime("ms")).cast(pl.Int64)

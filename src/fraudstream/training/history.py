@@ -20,7 +20,7 @@ from fraudstream.errors import DataError
 from fraudstream.schema.event import Event, Field, FieldType, TimeFormat
 from fraudstream.training.columns import match_columns, match_time
 from fraudstream.training.files import HistoryFile, LineFile, open_file
-from fraudstream.training.rows import EPOCH_SECONDS_BELOW
+from fraudstream.units import EPOCH_SECONDS_BELOW
 
 Int64s = npt.NDArray[np.int64]
 BATCH_EVENTS = 16_384

@@ -15,9 +15,7 @@ import polars as pl
 
 from fraudstream.schema.event import Event, Field, FieldType, TimeFormat
 from fraudstream.training.columns import FieldColumns
-
-EPOCH_SECONDS_BELOW = 10**11
-"""A number below this is seconds since 1970 (until the year 5138), from it on milliseconds."""
+from fraudstream.units import EPOCH_SECONDS_BELOW
 
 
 class _Form(NamedTuple):
