@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 RUN := $(VENV)/bin
 DONE := $(VENV)/.done
-KERNELS := $(wildcard src/fraudstream/engine/kernels/*.py src/fraudstream/state/kernels/*.py)
+KERNELS := $(wildcard src/fraudstream/*/kernels/*.py)
 
 # The first that is 3.11 or newer and can make a virtual environment; the oldest first, since the tests run on it.
 PYTHONS := python3.11 python3.12 python3.13 python3

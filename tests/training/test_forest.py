@@ -80,7 +80,7 @@ def test_thresholds_rounded_to_float32_would_flip_comparisons(
         tree = honest(root)
         trees.append(tree)
         near = tree.threshold.astype(np.float32).astype(np.float64)
-        return Tree(tree.feature, near, tree.left, tree.right, tree.value)
+        return tree._replace(threshold=near)
 
     monkeypatch.setattr(lightgbm, "_tree", rounded)
     onnx = model.to_onnx()
@@ -106,6 +106,6 @@ def test_an_isolation_forest_of_equal_events_is_a_constant() -> None:
 
 
 def test_a_tree_of_one_leaf_gives_its_value() -> None:
-    leaf = Tree(np.array([-1]), np.zeros(1), np.zeros(1, np.int64), np.zeros(1, np.int64), np.array([0.7]))
+    leaf = Tree(np.array([-1]), np.zeros(1), np.zeros(1, np.int64), np.zeros(1, np.int64), np.array([0.7]), np.ones(1))
     score = run(sigmoid_of_sum([leaf, leaf], 2), np.zeros((3, 2), np.float32))
     np.testing.assert_allclose(score, 1 / (1 + np.exp(-1.4)), rtol=1e-12)

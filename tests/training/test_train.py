@@ -92,7 +92,7 @@ def test_an_artefact_that_scores_otherwise_than_its_trainer_is_not_saved(
 
     def shifted(root: dict[str, object]) -> object:
         tree = honest(root)
-        return replace(tree, threshold=tree.threshold + 1e-3)
+        return tree._replace(threshold=tree.threshold + 1e-3)
 
     monkeypatch.setattr(lightgbm, "_tree", shifted)
     with pytest.raises(ModelError, match="Nothing was saved"):

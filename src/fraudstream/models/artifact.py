@@ -1,6 +1,7 @@
 """A model's artefact on disk: the ONNX file and the manifest that says what it is.
 
     models/<name>/<version>/model.onnx
+    models/<name>/<version>/contributions.msgpack   for models that can say what each input contributes
     models/<name>/<version>/manifest.json
 
 A version is the hash of the ONNX file. An artefact is written beside its place and moved there whole, so a reader never
@@ -19,6 +20,7 @@ import msgspec
 
 from fraudstream.errors import DamagedModel
 
+CONTRIBUTIONS = "contributions.msgpack"
 ADVICE = "Train it again, or promote another version with `fraudstream model promote`."
 
 
@@ -33,6 +35,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         features: Its inputs in order.
         missing: The number that stands for null.
         output: The graph's output that is the raw score, one number a row or the last of several columns.
+        contributions: The SHA-256 of the file that says what each input contributes (`models/contributions.py`); empty
+            where there is none, as for models made elsewhere.
         quantiles: The raw scores that stand at 0, 1/n, …, 1 of the score, rising: a curve through them makes the score
             of the raw score; `training/score_map.py` says where the review threshold lies. Empty: the raw score is it.
         trained_at: When, ISO 8601.
@@ -48,6 +52,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[str, ...]
     missing: float
     output: str
+    contributions: str = ""
     quantiles: tuple[float, ...] = ()
     trained_at: str = ""
     data: str = ""
@@ -56,19 +61,20 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Artifact(msgspec.Struct, frozen=True):
-    """A read and verified artefact."""
+    """A read and verified artefact; `contributions` is empty where the model has no such file."""
 
     manifest: Manifest
     onnx: bytes
+    contributions: bytes = b""
 
 
 def version_of(onnx: bytes) -> tuple[str, str]:
-    """The version of an ONNX file and its whole hash."""
+    """The version of an ONNX file, or of another, and its whole hash."""
     sha256 = hashlib.sha256(onnx).hexdigest()
     return sha256[:16], sha256
 
 
-def save_artifact(folder: Path, manifest: Manifest, onnx: bytes) -> Path:
+def save_artifact(folder: Path, manifest: Manifest, onnx: bytes, contributions: bytes = b"") -> Path:
     """Writes an artefact; returns its folder. `Registry.add` also gives it a role."""
     home = folder / manifest.name
     home.mkdir(parents=True, exist_ok=True)
@@ -77,6 +83,8 @@ def save_artifact(folder: Path, manifest: Manifest, onnx: bytes) -> Path:
         draft = Path(temporary) / "artifact"
         draft.mkdir()
         (draft / "model.onnx").write_bytes(onnx)
+        if contributions:
+            (draft / CONTRIBUTIONS).write_bytes(contributions)
         (draft / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
         if target.exists():
             shutil.rmtree(target)
@@ -95,17 +103,22 @@ def load_version(folder: Path, name: str, version: str) -> Artifact:
     try:
         onnx = (place / "model.onnx").read_bytes()
         manifest = msgspec.json.decode((place / "manifest.json").read_bytes(), type=Manifest)
+        contributions = (place / CONTRIBUTIONS).read_bytes() if manifest.contributions else b""
     except (OSError, msgspec.MsgspecError) as error:
         raise DamagedModel(
             f"The model {name!r}, version {version!r}, in {home} cannot be read: {error}.",
             ADVICE,
         ) from error
-    if version_of(onnx)[1] != manifest.sha256:
-        raise DamagedModel(
-            f"{place / 'model.onnx'} is not the file its manifest was written for (the SHA-256 differs).",
-            f"Restore the file. {ADVICE}",
-        )
-    return Artifact(manifest, onnx)
+    for file, content, sha256 in (
+        ("model.onnx", onnx, manifest.sha256),
+        (CONTRIBUTIONS, contributions, manifest.contributions or version_of(b"")[1]),
+    ):
+        if version_of(content)[1] != sha256:
+            raise DamagedModel(
+                f"{place / file} is not the file its manifest was written for (the SHA-256 differs).",
+                f"Restore the file. {ADVICE}",
+            )
+    return Artifact(manifest, onnx, contributions)
 
 
 def versions_in(folder: Path, name: str) -> list[str]:

@@ -130,7 +130,7 @@ class Registry:
                 continue
         return entries
 
-    def add(self, manifest: Manifest, onnx: bytes, *, by: str, reason: str = "") -> Path:
+    def add(self, manifest: Manifest, onnx: bytes, contributions: bytes = b"", *, by: str, reason: str = "") -> Path:
         """Saves an artefact; returns its folder.
 
         The first version of a model becomes its champion. Later ones become challengers: what serves is replaced by a
@@ -139,7 +139,7 @@ class Registry:
         self._home.mkdir(parents=True, exist_ok=True)
         with self._alone():
             roles, version = self.roles(), manifest.version
-            place = save_artifact(self.folder, manifest, onnx)
+            place = save_artifact(self.folder, manifest, onnx, contributions)
             champion = version if roles.champion is None else roles.champion
             self._note(Change.ADD, version, roles.champion, champion, by, reason)
             if roles.champion is None:

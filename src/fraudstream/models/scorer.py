@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from fraudstream.errors import DamagedModel, ModelError
 from fraudstream.models.artifact import ADVICE, Artifact, load_version
+from fraudstream.models.contributions import Contributions, Contributor, read_contributor
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,6 +49,7 @@ class OnnxScorer:
                 ADVICE,
             ) from error
         self._input = self._session.get_inputs()[0].name
+        self._contributor = _contributor(artifact)
         self._quantiles = np.array(manifest.quantiles, np.float64)
         self.manifest = manifest
 
@@ -58,16 +60,24 @@ class OnnxScorer:
 
     def score(self, inputs: list[Floats]) -> Floats:
         """float64[n] in 0…1 from one float64[n] an input, null as NaN. A score that is not finite is NaN."""
-        matrix = np.empty((len(inputs[0]), len(inputs)), np.float32)
-        for column, values in enumerate(inputs):
-            matrix[:, column] = values
-        np.nan_to_num(matrix, copy=False, nan=self.manifest.missing)
-        raw = self._session.run([self.manifest.output], {self._input: matrix})[0]
+        raw = self._session.run([self.manifest.output], {self._input: self._matrix(inputs)})[0]
         scores: Floats = (raw if raw.ndim == 1 else raw[:, -1]).astype(np.float64)
         if len(self._quantiles):
             shares = np.linspace(0.0, 1.0, len(self._quantiles))
             scores = np.interp(scores, self._quantiles, shares)
         return np.where(np.isfinite(scores), np.clip(scores, 0.0, 1.0), np.nan)
+
+    def contributions(self, inputs: list[Floats]) -> Contributions | None:
+        """What each input contributed to the margins of the events, given as to `score`; None where nothing says it."""
+        return self._contributor(self._matrix(inputs).astype(np.float64)) if self._contributor else None
+
+    def _matrix(self, inputs: list[Floats]) -> npt.NDArray[np.float32]:
+        """float32[n, inputs], as the model takes them."""
+        matrix = np.empty((len(inputs[0]), len(inputs)), np.float32)
+        for column, values in enumerate(inputs):
+            matrix[:, column] = values
+        np.nan_to_num(matrix, copy=False, nan=self.manifest.missing)
+        return matrix
 
 
 def load_whole(folder: Path, name: str, version: str, features: tuple[str, ...]) -> OnnxScorer:
@@ -79,9 +89,24 @@ def load_whole(folder: Path, name: str, version: str, features: tuple[str, ...])
     """
     scorer = OnnxScorer(load_version(folder, name, version), features)
     try:
-        scores = scorer.score([np.array([0.0, np.nan])] * len(features))
+        trial = [np.array([0.0, np.nan])] * len(features)
+        scores = scorer.score(trial)
+        scorer.contributions(trial)  # and its kernel is compiled before the first alert
     except Exception as error:  # ONNX Runtime has no common base for its errors
         raise DamagedModel(f"The model {name!r}, version {version}, fails on a trial: {error}.", ADVICE) from error
     if scores.shape != (2,) or np.isnan(scores).all():
         raise DamagedModel(f"The model {name!r}, version {version}, gave no score on a trial.", ADVICE)
     return scorer
+
+
+def _contributor(artifact: Artifact) -> Contributor | None:
+    if not artifact.contributions:
+        return None
+    manifest = artifact.manifest
+    try:
+        return read_contributor(artifact.contributions, len(manifest.features))
+    except (ValueError, IndexError) as error:  # msgspec's errors are ValueErrors
+        raise DamagedModel(
+            f"The contributions of the model {manifest.name!r}, version {manifest.version}, cannot be read: {error}.",
+            ADVICE,
+        ) from error

@@ -8,37 +8,20 @@ graph is written here instead of by a converter.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fraudstream.models.contributions import LEAF as LEAF
+from fraudstream.models.contributions import Tree as Tree
+
 Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 INPUT, OUTPUT = "features", "score"
-LEAF = -1
 _OPSET, _ML_OPSET, _IR_VERSION = 18, 5, 10  # the first with TreeEnsemble over float64, and what goes with them
 _LESS_OR_EQUAL, _ADD_UP = 0, 1
-
-
-@dataclass(frozen=True)
-class Tree:
-    """One tree as arrays over its nodes; node 0 is the root.
-
-    Attributes:
-        feature: int64[m], the input an inner node looks at; LEAF for leaves.
-        threshold: float64[m]: `x <= threshold` goes left. Leaves: anything.
-        left, right: int64[m], the children. Leaves: anything.
-        value: float64[m], what a leaf gives. Inner nodes: anything.
-    """
-
-    feature: Int64s
-    threshold: Floats
-    left: Int64s
-    right: Int64s
-    value: Floats
 
 
 def sigmoid_of_sum(trees: Sequence[Tree], inputs: int) -> bytes:
@@ -127,4 +110,5 @@ def _with_root(tree: Tree) -> Tree:
         np.array([1, 0]),
         np.array([1, 0]),
         np.array([0.0, tree.value[0]]),
+        np.array([tree.cover[0], tree.cover[0]]),
     )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fraudstream.models.contributions import pack_trees
 from fraudstream.training.forest import LEAF, Floats, Int64s, Tree, power_of_sum
 
 Matrix = npt.NDArray[np.float32]
@@ -32,10 +33,16 @@ class IsolationTrees:
 
     def to_onnx(self) -> bytes:
         """The same function as an ONNX file: a leaf holds its share of the exponent."""
+        return power_of_sum(self._trees(1.0), self._forest.n_features_in_, 0.5)
+
+    def contributions(self) -> bytes:
+        """The file that says what each input adds to the margin, the logarithm of the raw score to the base 2."""
+        return pack_trees(self._trees(-1.0), self._forest.n_features_in_)
+
+    def _trees(self, sign: float) -> list[Tree]:
         expected = float(_path_length(np.array([self._forest.max_samples_]))[0])
-        scale = 1.0 / (expected * len(self._forest.estimators_))
-        trees = [_tree(each.tree_, scale) for each in self._forest.estimators_]
-        return power_of_sum(trees, self._forest.n_features_in_, 0.5)
+        scale = sign / (expected * len(self._forest.estimators_))
+        return [_tree(each.tree_, scale) for each in self._forest.estimators_]
 
 
 def fit(matrix: Matrix, seed: int, parameters: Mapping[str, Any]) -> IsolationTrees:
@@ -62,7 +69,8 @@ def _tree(tree: Any, scale: float) -> Tree:
         depth[left[node]] = depth[right[node]] = depth[node] + 1
     value = (depth + _path_length(np.asarray(tree.n_node_samples, np.int64))) * scale
     feature = np.where(left == LEAF, LEAF, np.asarray(tree.feature, np.int64))
-    return Tree(feature, np.asarray(tree.threshold, np.float64), left, right, value)
+    cover = np.asarray(tree.n_node_samples, np.float64)
+    return Tree(feature, np.asarray(tree.threshold, np.float64), left, right, value, cover)
 
 
 def _path_length(events: Int64s) -> Floats:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fraudstream.models.contributions import pack_trees
 from fraudstream.training.forest import LEAF, Floats, Tree, sigmoid_of_sum
 
 Matrix = npt.NDArray[np.float32]
@@ -55,9 +56,15 @@ class BoostedTrees:
 
     def to_onnx(self) -> bytes:
         """The same function as an ONNX file."""
-        dump = self._booster.dump_model()
-        trees = [_tree(info["tree_structure"]) for info in dump["tree_info"]]
-        return sigmoid_of_sum(trees, dump["max_feature_idx"] + 1)
+        trees = self._trees()
+        return sigmoid_of_sum(trees, self._booster.num_feature())
+
+    def contributions(self) -> bytes:
+        """The file that says what each input adds to the log-odds."""
+        return pack_trees(self._trees(), self._booster.num_feature())
+
+    def _trees(self) -> list[Tree]:
+        return [_tree(info["tree_structure"]) for info in self._booster.dump_model()["tree_info"]]
 
 
 def fit(
@@ -123,4 +130,5 @@ def _tree(root: dict[str, Any]) -> Tree:
         np.array(left),
         np.array(right),
         np.array([node.get("leaf_value", 0.0) for node in nodes]),
+        np.array([float(node.get("internal_count", node.get("leaf_count", 1))) for node in nodes]),
     )

@@ -125,6 +125,7 @@ def _finish(
     """Exports, verifies against the trainer, maps the score, measures, saves."""
     policy = plan.pipeline.policy
     onnx = fitted.model.to_onnx()
+    contributions = fitted.model.contributions()
     version, sha256 = version_of(onnx)
     at = format_instant
     manifest = Manifest(
@@ -135,6 +136,7 @@ def _finish(
         features=model.features,
         missing=model.missing,
         output=OUTPUT,
+        contributions=version_of(contributions)[1] if contributions else "",
         trained_at=options.trained_at or datetime.now(UTC).isoformat(timespec="seconds"),
         data=f"{history.path.name}: {dataset.events:,} events, {at(int(dataset.event_at_ms[0]))} to "
         f"{at(int(dataset.event_at_ms[-1]))}",
@@ -157,7 +159,7 @@ def _finish(
     score = _score(scorer, dataset, split.test)
     metrics = measure(score, fraud, policy.review_threshold, policy.block_threshold)
     manifest = replace(manifest, metrics=metrics, test=_name_of_test(dataset, split.test))
-    folder = Registry(models_folder, manifest.name).add(manifest, onnx, by="fraudstream train")
+    folder = Registry(models_folder, manifest.name).add(manifest, onnx, contributions, by="fraudstream train")
     show("verifying", 1, 1)
     return Trained(manifest, folder, dataset, split, threshold)
 

@@ -31,6 +31,9 @@ class TrainedModel(Protocol):
     def to_onnx(self) -> bytes:
         """The same function as an ONNX file."""
 
+    def contributions(self) -> bytes:
+        """The file that says what each input contributes (`models/contributions.py`); empty where nothing says it."""
+
 
 class Fitted(NamedTuple):
     """A model and what is needed to read its scores.
