@@ -76,9 +76,19 @@ class Program:
             labels: Labels with their places among the events.
             decided_at_ms: What the decisions give as their instant; nothing is computed from it.
         """
+        sequence = state.sequence
+        return self.judge(batch, self.featurize(state, batch, labels), sequence, decided_at_ms)
+
+    def judge(self, batch: Batch, features: Features, sequence: int, decided_at_ms: int) -> Decisions:
+        """Decides a batch whose features are known.
+
+        Args:
+            batch: Events in processing order.
+            features: Theirs, as `featurize` of this program or one with the same features gave them.
+            sequence: The first event's place in processing order.
+            decided_at_ms: What the decisions give as their instant.
+        """
         n = len(batch)
-        sequence = state.sequence + np.arange(n, dtype=np.int64)
-        features = self.featurize(state, batch, labels)
         hits = self._rules.hits(features.columns, n)
         model_score = np.full(n, np.nan)
         if self.scorer is not None and n:
@@ -90,7 +100,7 @@ class Program:
         columns = features.columns
         return Decisions(
             batch=batch,
-            sequence=sequence,
+            sequence=sequence + np.arange(n, dtype=np.int64),
             outcome=outcome,
             score=score,
             model_score=model_score,

@@ -76,7 +76,7 @@ def make_dataset(
     event = plan.pipeline.event
     keys = np.empty(len(history) if event.key else 0, np.uint64)
     amounts = np.empty(len(history) if event.amount else 0, np.float64)
-    waiting = _WaitingLabels() if truth is not None and plan.label_retention_ms else None
+    waiting = WaitingLabels() if truth is not None and plan.label_retention_ms else None
     rows = events = spoken_of = 0
     for batch in history.batches():
         labels = Labels.none()
@@ -117,7 +117,7 @@ def make_dataset(
     )
 
 
-class _WaitingLabels:
+class WaitingLabels:
     """Frauds whose label has not come yet."""
 
     def __init__(self) -> None:
