@@ -88,7 +88,7 @@ def _mean(tree: Tree, row: Floats, known: set[int], node: int = 0) -> float:
 
 
 def test_those_of_an_isolation_forest_add_up_to_the_logarithm_of_its_score() -> None:
-    model = isolation_forest.fit(matrix_of(2_000, 5), 1)
+    model = isolation_forest.fit(matrix_of(2_000, 5), 1, {})
     rows = matrix_of(500, 6)
     found = read_contributor(model.contributions(), INPUTS)(rows.astype(np.float64))
     np.testing.assert_allclose(found.margin, np.log2(model.predict(rows)), rtol=0, atol=1e-9)
