@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from fraudstream.errors import DataError, ModelError, UsageError
+from fraudstream.evaluate.drift import counts_of
 from fraudstream.models.artifact import load_version
 from fraudstream.models.registry import Registry
 from fraudstream.models.scorer import OnnxScorer
@@ -52,6 +53,22 @@ def test_every_pipeline_with_a_model_trains_and_its_artefact_loads(
     review_at = plan.pipeline.policy.review_threshold
     assert metrics["alert_share"] == np.mean(score[done.split.test] >= review_at)
     assert 0 < metrics["alert_share"] < 0.1
+
+
+def test_the_reference_is_how_inputs_and_score_were_distributed_over_the_test(
+    simulated: Simulated, tmp_path: Path
+) -> None:
+    done = trained("terminal-payments", simulated, tmp_path)
+    kept, tested = done.manifest.reference, done.split.test
+    assert kept is not None and tuple(kept.features) == done.manifest.features
+    for name, column in zip(done.manifest.features, done.dataset.matrix[tested].T, strict=True):
+        known = column[column != np.float32(done.manifest.missing)].astype(np.float64)
+        found = kept.features[name]
+        assert sum(found.counts) == tested.stop - tested.start
+        assert found.counts[-1] == len(column) - len(known)
+        assert (found.low, found.high) == ((known.min(), known.max()) if len(known) else (None, None))
+        assert found.counts == tuple(counts_of(np.where(column == -1, np.nan, column), np.array(found.edges)))
+    assert kept.score.counts[-1] == 0 and kept.score.high is not None and kept.score.high <= 1
 
 
 @pytest.mark.parametrize("name", ["retail", "user-activity"])

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from fraudstream.errors import DamagedModel
+from fraudstream.models.reference import Reference
 
 CONTRIBUTIONS = "contributions.msgpack"
 ADVICE = "Train it again, or promote another version with `fraudstream model promote`."
@@ -43,6 +44,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         data: What it was trained on, for people.
         metrics: What was measured on held-out data.
         test: Names that data: metrics of manifests that name the same test can be compared.
+        reference: How inputs and score were distributed on it; None of a model that was made elsewhere.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     data: str = ""
     metrics: dict[str, float] = {}
     test: str = ""
+    reference: Reference | None = None
 
 
 class Artifact(msgspec.Struct, frozen=True):

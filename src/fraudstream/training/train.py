@@ -21,6 +21,7 @@ from fraudstream.training.dataset import Dataset, make_dataset
 from fraudstream.training.forest import OUTPUT
 from fraudstream.training.history import History
 from fraudstream.training.metrics import measure
+from fraudstream.training.reference import make_reference
 from fraudstream.training.score_map import anchored, best_threshold, ranked
 from fraudstream.training.split import Split, split_by_time
 from fraudstream.training.trainers import Fitted, Show, TrainedModel, fit, is_supervised, require_libraries
@@ -158,7 +159,8 @@ def _finish(
     fraud = None if dataset.fraud is None else dataset.fraud[split.test]
     score = _score(scorer, dataset, split.test)
     metrics = measure(score, fraud, policy.review_threshold, policy.block_threshold)
-    manifest = replace(manifest, metrics=metrics, test=_name_of_test(dataset, split.test))
+    reference = make_reference(dataset.matrix[split.test], model.features, model.missing, score)
+    manifest = replace(manifest, metrics=metrics, test=_name_of_test(dataset, split.test), reference=reference)
     folder = Registry(models_folder, manifest.name).add(manifest, onnx, contributions, by="fraudstream train")
     show("verifying", 1, 1)
     return Trained(manifest, folder, dataset, split, threshold)
