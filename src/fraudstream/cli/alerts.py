@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import time
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fraudstream.cli.console import show_note
 from fraudstream.cli.options import BootstrapServers, ConfigFile, SetValues, settings_from
-from fraudstream.define.pipeline import Form, Pipeline, Route, Selection
+from fraudstream.define.pipeline import Pipeline
 from fraudstream.errors import UsageError
-from fraudstream.units import format_instant, format_money, parse_duration
+from fraudstream.units import parse_duration
 
 if TYPE_CHECKING:
     from fraudstream.kafka.tail import Record, TopicTail
@@ -41,6 +39,7 @@ def command(
     those of other pipelines' input are left out.
     """
     from fraudstream.kafka.tail import TopicTail
+    from fraudstream.notify.alert import alert_routes
     from fraudstream.pipelines import find_pipeline
 
     settings = settings_from(bootstrap_servers, config, values)
@@ -62,22 +61,6 @@ def command(
         tail.close()
 
 
-def alert_routes(pipeline: Pipeline) -> list[Route]:
-    """The routes on which a pipeline's alerts are: those in alert form, or else those of what was flagged.
-
-    Raises:
-        UsageError: It has neither.
-    """
-    alerts = [route for route in pipeline.routes if route.form is Form.ALERT]
-    flagged = [route for route in pipeline.routes if route.carries is Selection.FLAGGED]
-    if not alerts and not flagged:
-        raise UsageError(
-            f"The pipeline {pipeline.name} has no route of its alerts.",
-            "Add one to its `routes`: {topic: fraud-alerts, carries: flagged, form: alert}.",
-        )
-    return alerts or flagged
-
-
 def _follow(tail: TopicTail, pipeline: Pipeline, limit: int | None, until: float | None, *, as_json: bool) -> None:
     shown = 0
     for record in tail:
@@ -91,19 +74,12 @@ def _follow(tail: TopicTail, pipeline: Pipeline, limit: int | None, until: float
 
 def _is_of_another(pipeline: Pipeline, value: bytes) -> bool:
     """Whether this is an alert of another input than the pipeline's; what cannot be read is not."""
+    from fraudstream.notify.alert import NotAnAlert, input_topic_of
+
     try:
-        topic = _alert_id(json.loads(value)).rsplit("-", 2)[0]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return input_topic_of(value) != pipeline.input.name
+    except NotAnAlert:
         return False
-    return topic != pipeline.input.name
-
-
-def _alert_id(document: dict[str, Any]) -> str:
-    """Topic, partition and offset of the event, as every form has them."""
-    if "decision" in document:
-        place = document["decision"]["input"]
-        return f"{place['topic']}-{place['partition']}-{place['offset']}"
-    return str(document["alert_id"] if "alert_id" in document else document["decision_id"])
 
 
 def one_line(value: bytes) -> str:
@@ -111,72 +87,14 @@ def one_line(value: bytes) -> str:
     return value.decode("utf-8", "backslashreplace").replace("\n", " ").replace("\r", " ")
 
 
-class Alert(NamedTuple):
-    """What a line shows, from any form of record."""
-
-    at: str
-    risk_level: str
-    action: str
-    key: str
-    amount: str
-    reasons: str
-    alert_id: str
-
-    def __str__(self) -> str:
-        level, action, key = f"{self.risk_level:<8}", f"{self.action:<6}", f"{self.key:<20}"
-        return f"{self.at}  {level}  {action}  {key}  {self.amount:>12}  {self.reasons}  {self.alert_id}"
-
-
 def readable(pipeline: Pipeline, record: Record) -> str:
     """The line of one alert; a record that no scorer wrote is named by its place."""
+    from fraudstream.notify.alert import NotAnAlert, read_alert
+    from fraudstream.notify.template import fields_of
+
     try:
-        document = json.loads(record.value or b"", parse_float=Decimal)
-        return _printable(str(_alert(pipeline, record, document)))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        of = fields_of(read_alert(pipeline, record.value or b"", record.key))
+    except NotAnAlert:
         return f"not an alert: {record.topic}-{record.partition}-{record.offset}"
-
-
-def _alert(pipeline: Pipeline, record: Record, document: dict[str, Any]) -> Alert:
-    if "alert_id" in document:
-        at, action = document["alert_at"], document["action_required"]
-        key, amount = document["key"], document["amount"]
-        decision = document
-    elif "decision" in document:
-        event, decision = document["event"], document["decision"]
-        at, action = format_instant(int(decision["decided_at"])), decision["outcome"]
-        key, amount = (event.get(name or "") for name in (pipeline.event.key, pipeline.event.amount))
-    else:
-        decision = document
-        at, action = document["scored_at"], document["outcome"]
-        key, amount = (document.get(name or "") for name in (pipeline.event.key, pipeline.event.amount))
-    if key is None and record.key is not None:
-        key = record.key.decode("utf-8", "replace")
-    field = pipeline.event.field(pipeline.event.key or "")
-    if key is not None and field is not None and field.sensitive and "alert_id" not in document:
-        from fraudstream.engine.encode import mask
-
-        key = mask(str(key))  # records of alert form come masked, the others hold the event as it was
-    return Alert(
-        at=str(at),
-        risk_level=str(decision["risk_level"]),
-        action=str(action).upper(),
-        key="–" if key is None else str(key),
-        amount=_money(pipeline, amount),
-        reasons=", ".join(decision["reasons"]) or "–",
-        alert_id=_alert_id(document),
-    )
-
-
-def _money(pipeline: Pipeline, amount: object) -> str:
-    field = pipeline.event.field(pipeline.event.amount or "")
-    if amount is None or field is None:
-        return "–"
-    try:
-        return format_money(int(Decimal(str(amount)).scaleb(field.scale)), field.scale)
-    except InvalidOperation:
-        return str(amount)
-
-
-def _printable(text: str) -> str:
-    """The text without what could command a terminal: events are written by strangers."""
-    return "".join(character if character.isprintable() else "�" for character in text)
+    level, action, key = f"{of['risk_level']:<8}", f"{of['action']:<6}", f"{of['key']:<20}"
+    return f"{of['alert_at']}  {level}  {action}  {key}  {of['amount']:>12}  {of['reasons']}  {of['alert_id']}"

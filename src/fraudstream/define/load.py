@@ -61,7 +61,7 @@ def load_pipeline(path: Path | str, environ: Mapping[str, str] | None = None) ->
 def read_definition(path: Path, environ: Mapping[str, str] | None = None) -> Definition:
     """What a YAML file gives, with its problems; never raises for anything in the file."""
     try:
-        text = _text_of(path)
+        text = text_of(path)
     except (OSError, ValueError) as error:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else _reason(error)
         problem = LocatedProblem("file", f"cannot be read: {reason}.", "Give a YAML file in UTF-8.")
@@ -90,7 +90,12 @@ def parse_definition(
     return Definition(source, pipeline, problems, frozenset(read.broken), read.lines)
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of a definition's file.
+
+    Raises:
+        OSError, UnicodeDecodeError: It is no file, cannot be read, is too large or not UTF-8.
+    """
     if path.exists() and not path.is_file():
         raise OSError("it is not a file")
     with path.open("rb") as file:

@@ -1,0 +1,39 @@
+"""What others may add, and we do the same way: sinks and kinds of channels, found by their entry points."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from fraudstream.errors import ToolError
+
+
+def extension_names(group: str) -> list[str]:
+    """The names under which installed packages, ours first among them, offer something of a group."""
+    return sorted({point.name for point in entry_points(group=group)})
+
+
+def load_extension(group: str, name: str) -> Any:
+    """What is offered under a name.
+
+    Raises:
+        ToolError: Nothing is, or it needs a library that is not installed.
+    """
+    points: list[EntryPoint] = list(entry_points(group=group, name=name))
+    if not points:
+        raise ToolError(
+            f"Nothing called {name} is installed for {group}.",
+            f"There are {', '.join(extension_names(group)) or 'none'}; install the package that has it.",
+        )
+    try:
+        return points[0].load()
+    except ModuleNotFoundError as missing:
+        raise ToolError(
+            f"{name} needs the library {missing.name}, which is not installed.", _advice(points[0])
+        ) from None
+
+
+def _advice(point: EntryPoint) -> str:
+    package = point.dist.name if point.dist else "its package"
+    extras = f"; for what comes with {package}, see its extras" if package == "fraudstream" else ""
+    return f"Install it with the extra of {package} that has it{extras}."
