@@ -86,16 +86,16 @@ def _of_any_form(pipeline: Pipeline, written: Document, key: bytes | None) -> Do
         "transaction_id": _masked(pipeline, pipeline.event.id, event.get(pipeline.event.id or "")),
         "key": _key(pipeline, event, key),
         "amount": event.get(pipeline.event.amount or ""),
-        "score": decided["score"] if envelope else decided["fraud_score"],
+        "score": decided.get("score" if envelope else "fraud_score"),
         "risk_level": decided["risk_level"],
         "reasons": decided["reasons"],
-        "rules": decided["rules"] if envelope else [code for code in decided["reasons"] if code != MODEL_SCORE],
-        "event_at": format_instant(int(decided["event_at"])) if envelope else None,
+        "rules": [code for code in decided["reasons"] if code != MODEL_SCORE],
+        "event_at": format_instant(int(decided["event_at"])) if "event_at" in decided and envelope else None,
         "alert_at": format_instant(int(decided["decided_at"])) if envelope else decided["scored_at"],
         "action_required": decided["outcome"].upper(),
-        "features": decided["features"] if envelope else {},
+        "features": decided.get("features", {}) if envelope else {},
         "input": {"topic": topic, "partition": int(partition), "offset": int(offset)},
-        "versions": decided["versions"] if envelope else {},
+        "versions": decided.get("versions", {}) if envelope else {},
     }
 
 
