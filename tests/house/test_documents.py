@@ -84,9 +84,10 @@ def wrong_in(line: str) -> str | None:
         except ModuleNotFoundError:
             return f"no command {name}"
         if hasattr(command, "commands") and words and not words[0].startswith("-"):
-            if words[0] not in command.commands:
+            named = words[0] in command.commands
+            if not named and not hasattr(command, "unnamed"):
                 return f"no command {name} {words[0]}"
-            command = command.commands[words.pop(0)]
+            command = command.commands[words.pop(0) if named else command.unnamed]
         flags = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
     unknown = [word for word in words if word.startswith("-") and word.partition("=")[0] not in flags]
     unknown = [word for word in unknown if word not in ("-h", "--help", "-")]
