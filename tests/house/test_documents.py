@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import typer.main
 from project import ROOT, name_of, tracked
@@ -15,6 +16,7 @@ from project import ROOT, name_of, tracked
 from fraudstream import settings
 from fraudstream.cli.lazy import load_command
 from fraudstream.cli.main import LazyGroup, app
+from fraudstream.define.monitoring import Limits
 from fraudstream.engine.reject import RejectClass
 
 DOCUMENTS = tracked(".md")
@@ -132,3 +134,18 @@ def test_the_example_on_the_settings_page_is_accepted(tmp_path: Path) -> None:
 def test_the_delivery_page_lists_the_classes_of_dead_letters_in_their_order() -> None:
     page = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == [kind.value for kind in RejectClass]
+
+
+def test_the_page_on_learning_lists_the_limits_with_their_defaults_and_every_metric() -> None:
+    page = (ROOT / "docs" / "learning.md").read_text(encoding="utf-8")
+    block = next(block for _, block in _FENCE.findall(page) if block.startswith("monitor:"))
+    shown = {name: float(value) for name, value in re.findall(r"^  (\w+): ([\d.]+)", block, re.MULTILINE)}
+    defaults = msgspec.structs.asdict(Limits())
+    assert list(shown) == list(defaults)
+    assert {name: shown[name] for name, value in defaults.items() if value is not None} == {
+        name: value for name, value in defaults.items() if value is not None
+    }
+    source = (ROOT / "src" / "fraudstream" / "monitoring" / "exporter.py").read_text(encoding="utf-8")
+    metrics = re.findall(r'yield "(\w+)"', source)
+    assert len(metrics) > 10
+    assert [name for name in metrics if f"`fraudstream_{name}`" not in page] == []
