@@ -48,6 +48,8 @@ def test_card_payments_trains_on_a_file_that_has_no_cards(fraudstream: Run) -> N
         (("retial", "--data", "a.csv"), "Did you mean 'retail'?"),
         (("account-transfers", "--data", "a.csv"), "declares no model"),
         (("retail", "--data", "absent.csv"), "absent.csv is not there"),
+        (("retail", "--data", "folder.csv"), "folder.csv is a folder"),
+        (("retail", "--data", "empty.jsonl"), "It has no columns."),
         (("retail", "--data", "a.csv"), "no column for user_id"),
         (("retail", "--data", "a.csv", "--column", "amount"), "--column FIELD=COLUMN"),
         (("retail", "--data", "a.csv", "--without", "timestamp"), "its event time"),
@@ -61,10 +63,22 @@ def test_a_mistake_is_answered_with_one_paragraph(
     arguments: tuple[str, ...], said: str, fraudstream: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "a.csv").write_text("amount\n1\n")
+    (tmp_path / "empty.jsonl").write_text("7\n")
+    (tmp_path / "folder.csv").mkdir()
     done = fraudstream("train", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+
+
+def test_a_history_that_is_too_short_says_how_many_of_its_rows_are_no_events(
+    fraudstream: Run, simulated: Simulated, tmp_path: Path
+) -> None:
+    lines = simulated("retail", ".jsonl")[0].read_bytes().splitlines()[:40]
+    (tmp_path / "short.jsonl").write_bytes(b"\n".join([*lines, b"{}", b"{}"]))
+    done = fraudstream("train", "retail", "--data", "short.jsonl", "--label", "none")
+    assert done.returncode == 2
+    assert "Both need 50" in done.stderr and "2 of the 42 rows are no events: 2 " in done.stderr
 
 
 def test_labels_that_say_neither_are_refused(fraudstream: Run, simulated: Simulated, tmp_path: Path) -> None:

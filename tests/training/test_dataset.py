@@ -34,7 +34,7 @@ def dataset_of(frame: pl.DataFrame, folder: Path, delay_ms: int = 7 * DAY_MS) ->
     path = folder / "history.parquet"
     frame.write_parquet(path)
     history = History(path, PLAN.pipeline.event)
-    return make_dataset(PLAN, history, truth_of_column(path, history.file, "is_fraud"), delay_ms)
+    return make_dataset(PLAN, history, truth_of_column(history.source, "is_fraud"), delay_ms)
 
 
 def test_changing_the_future_changes_nothing_before_it(labelled: pl.DataFrame, tmp_path: Path) -> None:

@@ -76,6 +76,16 @@ def test_nothing_is_learned_from_that_was_not_known_when_the_test_began(recorder
         assert split.learn.stop == split.stop.start
 
 
+def test_a_fraud_that_became_known_after_the_test_began_is_not_learned_from() -> None:
+    dataset = history()
+    assert dataset.fraud is not None
+    known_at_ms = dataset.event_at_ms + 30 * DAY_MS
+    with pytest.raises(DataError, match=r"0 are fraud"):
+        evaluate(MODEL, replace(dataset, known_at_ms=known_at_ms), PROTOCOL)
+    soon = evaluate(MODEL, replace(dataset, known_at_ms=dataset.event_at_ms + 3 * DAY_MS), PROTOCOL)
+    assert soon == evaluate(MODEL, dataset, PROTOCOL), "a delay that the protocol allows for changes nothing"
+
+
 def test_keys_known_to_be_compromised_are_left_out_and_no_others(recorder: Recorder) -> None:
     dataset = history()
     (fold, _) = evaluate(MODEL, dataset, PROTOCOL)

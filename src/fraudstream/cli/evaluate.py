@@ -14,7 +14,7 @@ from fraudstream.cli.history import (
     Data,
     LabelColumn,
     TimeColumn,
-    TruthFile,
+    TruthSource,
     Without,
     duration,
     note_rejected,
@@ -22,7 +22,7 @@ from fraudstream.cli.history import (
     progress,
     truth_for,
 )
-from fraudstream.cli.options import AsJson, ConfigFile, SetValues, settings_from
+from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
 from fraudstream.errors import UsageError
 from fraudstream.units import MILLISECONDS, format_instant
 
@@ -46,7 +46,7 @@ def command(
     pipeline: Annotated[str, typer.Argument(metavar="FILE | NAME", help="A pipeline's YAML file, or its name.")],
     data: Data,
     label: LabelColumn = None,
-    truth: TruthFile = None,
+    truth: TruthSource = None,
     column: Columns = None,
     without: Without = None,
     time_column: TimeColumn = None,
@@ -59,6 +59,7 @@ def command(
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Keys (cards) that can be looked at in a day.")] = 100,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same figures.")] = 1,
+    bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
     as_json: AsJson = False,
@@ -83,13 +84,13 @@ def command(
         top,
         seed,
     )
-    settings = settings_from(None, config, values)
+    settings = settings_from(bootstrap_servers, config, values)
     declared = find_plan(pipeline, settings.pipelines_folder)
     if declared.pipeline.model is None:
         raise UsageError(f"{declared.pipeline.name} declares no model: there is nothing to judge.", "It runs as it is.")
     require_libraries(declared.pipeline.model)
-    plan, history = open_history(declared, data, column, without, time_column)
-    known = truth_for(history, plan, label, truth)
+    plan, history = open_history(declared, data, column, without, time_column, settings)
+    known = truth_for(history, plan, label, truth, settings)
     if known is None:
         raise UsageError(
             "A model is judged by what events really were, and nothing says so.",
@@ -98,7 +99,8 @@ def command(
     with progress() as show:
         rows = len(history)
         dataset = make_dataset(plan, history, known, protocol.label_delay_ms, lambda n: show("features", n, rows))
-        found = evaluate(declared.pipeline.model, dataset, protocol, show)
+        with history.explained():
+            found = evaluate(declared.pipeline.model, dataset, protocol, show)
     note_rejected(history)
     document = _document(declared.pipeline.name, protocol, found, time.monotonic() - started)
     if as_json:

@@ -6,28 +6,33 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fraudstream.cli.console import show_note
-from fraudstream.errors import UsageError
+from fraudstream.errors import BrokerUnreachable, TopicError, UsageError
 from fraudstream.units import parse_duration
 
 if TYPE_CHECKING:
     from fraudstream.plan.plan import Plan
+    from fraudstream.settings import Settings
     from fraudstream.training.history import History
     from fraudstream.training.trainers import Show
     from fraudstream.training.truth import Truth
 
-Data = Annotated[Path, typer.Option("--data", metavar="FILE", help="Past events: .parquet, .csv or .jsonl.")]
+Data = Annotated[
+    str, typer.Option("--data", metavar="FILE | TOPIC", help="Past events: .parquet, .csv or .jsonl, or a topic.")
+]
 LabelColumn = Annotated[
     str | None, typer.Option("--label", metavar="COLUMN", help="Column of the truth; guessed; none: there is none.")
 ]
-TruthFile = Annotated[
-    Path | None, typer.Option("--truth", metavar="FILE", help="Truth by event id, as `simulate --truth` writes it.")
+TruthSource = Annotated[
+    str | None,
+    typer.Option(
+        "--truth", metavar="FILE | TOPIC", help="Truth by event id: what `simulate --truth` writes, or a labels topic."
+    ),
 ]
 Columns = Annotated[
     list[str] | None,
@@ -43,23 +48,56 @@ TimeColumn = Annotated[
 
 
 def open_history(
-    declared: Plan, data: Path, column: list[str] | None, without: list[str] | None, time_column: str | None
+    declared: Plan,
+    data: str,
+    column: list[str] | None,
+    without: list[str] | None,
+    time_column: str | None,
+    settings: Settings,
 ) -> tuple[Plan, History]:
     """The history, and the plan without the fields it does not have.
 
     Raises:
         UsageError: An option is not understood.
-        DataError: The file cannot be read, or lacks columns.
+        DataError: The file or topic cannot be read, or lacks columns.
+        BrokerUnreachable, TopicError: There is no such topic, or no broker.
     """
     from fraudstream.training.history import History
     from fraudstream.training.without import plan_without
 
     columns = pairs(column or [])
     plan = plan_without(declared, without or [])
-    history = History(data, plan.pipeline.event, columns, time_column)
+    path = path_of(data)
+    if path is not None:
+        history = History(path, plan.pipeline.event, columns, time_column)
+    else:
+        from fraudstream.training.topic import TopicSource
+
+        with _taken_as_topic(data):
+            history = History(TopicSource(settings, data), plan.pipeline.event, columns, time_column)
     if history.absent:
-        show_note(f"note: {data.name} has no {', '.join(history.absent)}; what rests on them is null in training.")
+        show_note(f"note: {history.name} has no {', '.join(history.absent)}; what rests on them is null in training.")
     return plan, history
+
+
+def path_of(name: str) -> Path | None:
+    """The file a name means; None where it means a topic: it is no path, and does not end as a history file does."""
+    from fraudstream.training.files import KINDS
+
+    path = Path(name)
+    return path if path.suffix in KINDS or path.exists() or "/" in name else None
+
+
+@contextmanager
+def _taken_as_topic(name: str) -> Iterator[None]:
+    """Where there is no such topic, the message says that no such file was found, either."""
+    from fraudstream.training.files import KINDS
+
+    try:
+        yield
+    except (BrokerUnreachable, TopicError) as failed:
+        note = f"There is no file {name}, and what does not end with {', '.join(KINDS)} is taken for a topic."
+        raise type(failed)(f"{note} {failed.found}", failed.advice) from None
 
 
 def note_rejected(history: History) -> None:
@@ -80,21 +118,6 @@ def duration(option: str, text: str) -> int:
         raise UsageError(f"{option}: {wrong}.") from None
 
 
-def instant(option: str, text: str | None) -> int | None:
-    """An option's instant in epoch milliseconds: `2026-01-31`, or `2026-01-31T08:00:00Z`; UTC unless said.
-
-    Raises:
-        UsageError: It is none.
-    """
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{option} {text} is no instant.", "Write 2026-01-31, or 2026-01-31T08:00:00Z.") from None
-    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000)
-
-
 def pairs(given: list[str]) -> dict[str, str]:
     """Columns by what they stand for, from options written NAME=COLUMN.
 
@@ -108,22 +131,38 @@ def pairs(given: list[str]) -> dict[str, str]:
     return {name.strip(): column.strip() for name, _, column in parts}
 
 
-def truth_for(history: History, plan: Plan, label: str | None, file: Path | None) -> Truth | None:
-    """The truth that was named, or the column that looks like it."""
+def truth_for(
+    history: History, plan: Plan, label: str | None, truth: str | None, settings: Settings, option: str = "--truth"
+) -> Truth | None:
+    """The truth that was named, the column that looks like it, or the labels topic beside the topic of events."""
     from fraudstream.training.truth import guess_label, truth_of_column, truth_of_file
 
-    if file is not None:
-        if label is not None:
-            raise UsageError("--label and --truth both say what was fraud.", "Give one of them.")
-        return truth_of_file(file, plan.pipeline.event, len(history))
-    if label == "none" and "none" not in history.file.names:
+    if truth is not None and label is not None:
+        raise UsageError(f"--label and {option} both say what was fraud.", "Give one of them.")
+    names, event = history.source.names, plan.pipeline.event
+    if label == "none" and "none" not in names:
         return None
-    if label is None:
-        label = guess_label(history.file.names, plan.pipeline.event)
-        if label is None:
-            return None
-        show_note(f"note: the truth is taken from the column {label}; --label names another.")
-    return truth_of_column(history.path, history.file, label)
+    if label is None and truth is None:
+        label = guess_label(names, event)
+        if label is not None:
+            show_note(f"note: the truth is taken from the column {label}; --label names another.")
+        elif history.source.timestamp_ms is not None and plan.pipeline.labels is not None:
+            truth = plan.pipeline.labels.name
+            show_note(f"note: the truth is taken from the topic {truth}; {option} names another source.")
+    if label is not None:
+        return truth_of_column(history.source, label)
+    if truth is None:
+        return None
+    path = path_of(truth)
+    if path is not None:
+        return truth_of_file(path, event, len(history))
+    from fraudstream.training.topic import truth_of_topic
+
+    with _taken_as_topic(truth):
+        found, rejected = truth_of_topic(settings, truth, event)
+    if rejected:
+        show_note(f"note: {rejected.total():,} records of {truth} are no labels.")
+    return found
 
 
 @contextmanager

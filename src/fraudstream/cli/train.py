@@ -1,4 +1,4 @@
-"""`fraudstream train`: a pipeline's model from a history file."""
+"""`fraudstream train`: a pipeline's model from a history."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fraudstream.cli.history import (
     Data,
     LabelColumn,
     TimeColumn,
-    TruthFile,
+    TruthSource,
     Without,
     duration,
     note_rejected,
@@ -21,7 +21,7 @@ from fraudstream.cli.history import (
     progress,
     truth_for,
 )
-from fraudstream.cli.options import AsJson, ConfigFile, SetValues, settings_from
+from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
 from fraudstream.errors import UsageError
 from fraudstream.units import format_duration, format_instant
 
@@ -35,7 +35,7 @@ def command(
     pipeline: Annotated[str, typer.Argument(metavar="FILE | NAME", help="A pipeline's YAML file, or its name.")],
     data: Data,
     label: LabelColumn = None,
-    truth: TruthFile = None,
+    truth: TruthSource = None,
     column: Columns = None,
     without: Without = None,
     time_column: TimeColumn = None,
@@ -45,11 +45,12 @@ def command(
         float, typer.Option("--alert-share", help="Isolation Forest: share of events to send to review.")
     ] = 0.01,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same model.")] = 1,
+    bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a pipeline's model from a history file, and test it on the latest part.
+    """Train a pipeline's model from a history, and test it on the latest part.
 
     The first model of a pipeline serves at once; later ones are challengers until `fraudstream model promote`.
 
@@ -64,13 +65,13 @@ def command(
         if not 0 < share < 1:
             raise UsageError(f"{option} {share:g} is not possible.", "Give a share between 0 and 1.")
     delay_ms = duration("--label-delay", label_delay)
-    settings = settings_from(None, config, values)
+    settings = settings_from(bootstrap_servers, config, values)
     declared = find_plan(pipeline, settings.pipelines_folder)
     if declared.pipeline.model is None:
         raise UsageError(f"{declared.pipeline.name} declares no model: there is nothing to train.", "It runs as it is.")
     require_libraries(declared.pipeline.model)
-    plan, history = open_history(declared, data, column, without, time_column)
-    known = truth_for(history, plan, label, truth)
+    plan, history = open_history(declared, data, column, without, time_column, settings)
+    known = truth_for(history, plan, label, truth, settings)
     options = Options(test_share, delay_ms, alert_share, seed)
     with progress() as show:
         done = train(plan, settings.models_folder, history, known, options, show)

@@ -123,7 +123,7 @@ def with_history(plan: Plan, past: Past, history: History) -> Past:
     count = len(values)
     unknown = np.full(count, UNKNOWN_MS, np.int64)
     kafka_ms = np.array(times, np.int64) if event.time is None else unknown
-    note = f"{count:,} events of {history.path.name} have no decision on record; they stand by event time."
+    note = f"{count:,} events of {history.name} have no decision on record; they stand by event time."
     return Past(
         [both[place] for place in order.tolist()],
         np.concatenate([kafka_ms, past.timestamp_ms])[order],

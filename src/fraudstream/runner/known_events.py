@@ -55,8 +55,7 @@ def find_events(settings: Settings, plan: Plan, ids: Sequence[str], newest: int)
     else:
         low, high = fingerprints([text.encode() for text in wanted])
     place_of = {pair: place for place, pair in enumerate(zip(low.tolist(), high.tolist(), strict=True))}
-    topic = plan.pipeline.input.name
-    tail = TopicTail(settings, [topic], newest={topic: newest})
+    tail = TopicTail(settings, [plan.pipeline.input.name], newest=newest)
     decoder = Decoder(event)
     found: dict[str, int] = {}
     looked_at = 0
@@ -83,4 +82,4 @@ def find_events(settings: Settings, plan: Plan, ids: Sequence[str], newest: int)
             look()
     finally:
         tail.close()
-    return KnownEvents(found, looked_at, topic in tail.complete)
+    return KnownEvents(found, looked_at, tail.complete)

@@ -19,11 +19,11 @@ LABEL_NAMES = ("tx_fraud", "is_fraud", "isfraud", "fraud", "class", "label", "ta
 _MOST_SHOWN = 40
 
 
-def match_columns(path: Path, names: Sequence[str], event: Event, given: Mapping[str, str]) -> FieldColumns:
+def match_columns(source: Path | str, names: Sequence[str], event: Event, given: Mapping[str, str]) -> FieldColumns:
     """The columns of every field: those given, else those of the field's name (or the first part of its path).
 
     Args:
-        path: The file, for messages.
+        source: The file or topic, for messages.
         names: Its columns.
         event: What the pipeline reads.
         given: Columns by field, as the user named them; of a location also by `x.lat` and `x.lon`.
@@ -38,7 +38,7 @@ def match_columns(path: Path, names: Sequence[str], event: Event, given: Mapping
             raise UsageError(f"--column {field}=… names no field of the event.", f"Its fields: {', '.join(known)}.")
     absent = [column for column in given.values() if column not in names]
     if absent:
-        raise DataError(f"{path} has no column {absent[0]!r}.{_near(absent[0], names)}", _shown(names))
+        raise DataError(f"{source} has no column {absent[0]!r}.{_near(absent[0], names)}", _shown(names))
     found = {field.name: _columns_of(field, names, given) for field in event.fields}
     missing = [field.name for field in event.fields if field.required and not found[field.name]]
     if missing or not any(found.values()):
@@ -47,14 +47,14 @@ def match_columns(path: Path, names: Sequence[str], event: Event, given: Mapping
         likely = [(name, near) for name in missing if (near := _likely(name, free, name == event.time))]
         hint = f" Did you mean {' '.join(f'--column {name}={near}' for name, near in likely)}?" if likely else ""
         raise DataError(
-            f"{path} has no column for {', '.join(missing)}.{hint}",
+            f"{source} has no column for {', '.join(missing)}.{hint}",
             f"{_shown(names)} Name columns with --column FIELD=COLUMN, or leave out what the history does not have "
             "with --without FIELD: features that rest on it are then null in training.",
         )
     return found
 
 
-def match_time(path: Path, names: Sequence[str], given: str | None) -> str:
+def match_time(source: Path | str, names: Sequence[str], given: str | None) -> str:
     """The column of event time, for a pipeline whose events have none of their own.
 
     Raises:
@@ -62,12 +62,12 @@ def match_time(path: Path, names: Sequence[str], given: str | None) -> str:
     """
     if given is not None:
         if given not in names:
-            raise DataError(f"{path} has no column {given!r}.{_near(given, names)}", _shown(names))
+            raise DataError(f"{source} has no column {given!r}.{_near(given, names)}", _shown(names))
         return given
     found = usual(names, TIME_NAMES)
     if found is None:
         raise DataError(
-            f"Events of this pipeline have no time of their own, and no column of {path} has a usual name for it.",
+            f"Events of this pipeline have no time of their own, and no column of {source} has a usual name for it.",
             f"Name the column of event time with --time. {_shown(names)}",
         )
     return found
@@ -79,14 +79,14 @@ def usual(names: Sequence[str], words: Sequence[str]) -> str | None:
     return next((by_lower[word] for word in words if word in by_lower), None)
 
 
-def require_column(path: Path, name: str, names: Sequence[str]) -> None:
+def require_column(source: Path | str, name: str, names: Sequence[str]) -> None:
     """Makes sure a column is there.
 
     Raises:
         DataError: It is not; the message lists those that are.
     """
     if name not in names:
-        raise DataError(f"{path} has no column {name!r}.{_near(name, names)}", _shown(names))
+        raise DataError(f"{source} has no column {name!r}.{_near(name, names)}", _shown(names))
 
 
 def _columns_of(field: Field, names: Sequence[str], given: Mapping[str, str]) -> tuple[str, ...]:
@@ -124,5 +124,7 @@ def _near(name: str, names: Sequence[str]) -> str:
 
 
 def _shown(names: Sequence[str]) -> str:
+    if not names:
+        return "It has no columns."
     more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
     return f"Its columns: {', '.join(names[:_MOST_SHOWN])}{more}."

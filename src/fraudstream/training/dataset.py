@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from fraudstream.engine.batch import Batch
 from fraudstream.engine.contribute import key_of
+from fraudstream.engine.featurize import Features
 from fraudstream.engine.program import Program
 from fraudstream.errors import DataError
 from fraudstream.plan.plan import Plan
 from fraudstream.state.ids import Labels
 from fraudstream.training.history import History
-from fraudstream.training.truth import UNKNOWN_MS, Truth
+from fraudstream.training.truth import UNKNOWN_MS, Truth, Words
 
 Matrix = npt.NDArray[np.float32]
 Int64s = npt.NDArray[np.int64]
@@ -34,6 +35,7 @@ class Dataset:
         amount: float64[n], each event's amount, NaN where it has none; None where events have no amount field.
         events: How many events there were, duplicates among them.
         duplicates: How many had the id of an earlier one: they are not learned from again.
+        known_at_ms: int64[n], when the truth of each was known; None: at once.
     """
 
     matrix: Matrix
@@ -43,6 +45,70 @@ class Dataset:
     amount: npt.NDArray[np.float64] | None
     events: int
     duplicates: int
+    known_at_ms: Int64s | None = None
+
+    def fraud_known_by(self, at_ms: int) -> Bools:
+        """bool[n]: which events were known to be fraud at that instant; of the others nothing else was assumed."""
+        assert self.fraud is not None
+        return self.fraud if self.known_at_ms is None else self.fraud & (self.known_at_ms <= at_ms)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A batch of history with what the stream would have known about it.
+
+    Attributes:
+        batch: n events.
+        features: Their features.
+        once: int64[k], the rows that are no duplicates.
+        fraud: bool[n], the truth; None where nothing tells it.
+        known_at_ms: int64[n], when the truth of each was known.
+    """
+
+    batch: Batch
+    features: Features
+    once: Int64s
+    fraud: Bools | None
+    known_at_ms: Int64s
+
+
+def featurized(program: Program, history: History, truth: Truth | None, label_delay_ms: int) -> Iterator[Part]:
+    """Runs a history through the engine that runs the stream.
+
+    A label reaches the features when it would have come: at its `labelled_at`, or the delay after its event. An event
+    at that very instant knows it already, as in the stream. So no feature sees the future.
+
+    Args:
+        program: Of the plan.
+        history: Its events.
+        truth: What they really were.
+        label_delay_ms: How long after an event its label comes.
+
+    Raises:
+        DataError: No row is an event, or the truth is about other events.
+    """
+    plan, event = program.plan, program.plan.pipeline.event
+    state = program.new_state()
+    waiting = WaitingLabels() if truth is not None and plan.label_retention_ms else None
+    events = spoken_of = 0
+    for batch in history.batches():
+        labels, fraud, known_at_ms = Labels.none(), None, batch.event_at_ms + label_delay_ms
+        if truth is not None:
+            fraud, labelled_at_ms, found = truth.of(batch, event)
+            spoken_of += found
+            known_at_ms = np.where(labelled_at_ms == UNKNOWN_MS, known_at_ms, labelled_at_ms)
+            if waiting is not None:
+                waiting.add(plan, batch, fraud, known_at_ms)
+                if truth.corrected is not None:
+                    waiting.add_words(truth.corrected.of(batch, event))
+                labels = waiting.due(batch.event_at_ms)
+        features = program.featurize(state, batch, labels)
+        events += len(batch)
+        yield Part(batch, features, np.flatnonzero(features.first < 0), fraud, known_at_ms)
+    if truth is not None and not spoken_of and len(truth.fraud):
+        raise DataError(
+            f"{truth.source} speaks of none of the {events:,} events.", "Give the truth that belongs to this history."
+        )
 
 
 def make_dataset(
@@ -52,10 +118,7 @@ def make_dataset(
     label_delay_ms: int,
     show: Callable[[int], None] = lambda events: None,
 ) -> Dataset:
-    """Runs a history through the engine that runs the stream.
-
-    A label reaches the features when it would have come: at its `labelled_at`, or the delay after its event. An event
-    at that very instant knows it already, as in the stream. So no feature sees the future.
+    """What a plan's model learns from: see `featurized`.
 
     Args:
         plan: A plan with a model.
@@ -65,46 +128,31 @@ def make_dataset(
         show: Called with the number of rows done.
 
     Raises:
-        DataError: No row is an event.
+        DataError: No row is an event, or the truth is about other events.
     """
-    model = plan.pipeline.model
+    model, event = plan.pipeline.model, plan.pipeline.event
     assert model is not None
     program = Program(plan)
-    state = program.new_state()
-    matrix = np.empty((len(history), len(model.features)), np.float32)
-    frauds, times = np.zeros(len(history), np.bool_), np.empty(len(history), np.int64)
-    event = plan.pipeline.event
-    keys = np.empty(len(history) if event.key else 0, np.uint64)
-    amounts = np.empty(len(history) if event.amount else 0, np.float64)
-    waiting = WaitingLabels() if truth is not None and plan.label_retention_ms else None
-    rows = events = spoken_of = 0
-    for batch in history.batches():
-        labels = Labels.none()
-        if truth is not None:
-            fraud, labelled_at_ms, found = truth.of(batch, event)
-            spoken_of += found
-            if waiting is not None:
-                due_ms = np.where(labelled_at_ms == UNKNOWN_MS, batch.event_at_ms + label_delay_ms, labelled_at_ms)
-                waiting.add(plan, batch, fraud, due_ms)
-                labels = waiting.due(batch.event_at_ms)
-        features = program.featurize(state, batch, labels)
-        once = np.flatnonzero(features.first < 0)
-        part = slice(rows, rows + len(once))
-        for column, values in enumerate(program.inputs(features)):
-            matrix[part, column] = values[once]
-        times[part] = batch.event_at_ms[once]
+    most = len(history)
+    matrix = np.empty((most, len(model.features)), np.float32)
+    frauds, times, known_at_ms = np.zeros(most, np.bool_), np.empty(most, np.int64), np.empty(most, np.int64)
+    keys = np.empty(most if event.key else 0, np.uint64)
+    amounts = np.empty(most if event.amount else 0, np.float64)
+    rows = events = 0
+    for part in featurized(program, history, truth, label_delay_ms):
+        batch, once = part.batch, part.once
+        place = slice(rows, rows + len(once))
+        for column, values in enumerate(program.inputs(part.features)):
+            matrix[place, column] = values[once]
+        times[place], known_at_ms[place] = batch.event_at_ms[once], part.known_at_ms[once]
         if event.key:
-            keys[part] = key_of(batch.columns, (event.key,), len(batch))[0][once]
+            keys[place] = key_of(batch.columns, (event.key,), len(batch))[0][once]
         if event.amount:
-            amounts[part] = batch.columns[event.amount].as_float()[once]
-        if truth is not None:
-            frauds[part] = fraud[once]
-        rows, events = part.stop, events + len(batch)
+            amounts[place] = batch.columns[event.amount].as_float()[once]
+        if part.fraud is not None:
+            frauds[place] = part.fraud[once]
+        rows, events = place.stop, events + len(batch)
         show(events)
-    if truth is not None and not spoken_of:
-        raise DataError(
-            f"{truth.source} speaks of none of the {events:,} events.", "Give the truth that belongs to this history."
-        )
     np.nan_to_num(matrix[:rows], copy=False, nan=model.missing)  # as the scorer does
     return Dataset(
         matrix[:rows],
@@ -114,14 +162,16 @@ def make_dataset(
         amounts[:rows] if event.amount else None,
         events,
         events - rows,
+        known_at_ms[:rows] if truth is not None else None,
     )
 
 
 class WaitingLabels:
-    """Frauds whose label has not come yet."""
+    """Labels that have not come yet: of frauds, and those that correct one."""
 
     def __init__(self) -> None:
         self._due_ms = np.empty(0, np.int64)
+        self._fraud = np.empty(0, np.int64)
         self._low = np.empty(0, np.uint64)
         self._high = np.empty(0, np.uint64)
 
@@ -130,8 +180,13 @@ class WaitingLabels:
         rows = np.flatnonzero(fraud)
         assert plan.pipeline.event.id is not None
         low, high, _ = key_of(batch.take(rows).columns, (plan.pipeline.event.id,), len(rows))
-        self._due_ms = np.concatenate([self._due_ms, due_ms[rows]])
-        self._low, self._high = np.concatenate([self._low, low]), np.concatenate([self._high, high])
+        self.add_words(Words(low, high, np.ones(len(rows), np.bool_), due_ms[rows]))
+
+    def add_words(self, words: Words) -> None:
+        """Takes note of labels by the ids of their events; to say the same twice does no harm."""
+        self._due_ms = np.concatenate([self._due_ms, words.labelled_at_ms])
+        self._low, self._high = np.concatenate([self._low, words.low]), np.concatenate([self._high, words.high])
+        self._fraud = np.concatenate([self._fraud, words.fraud.astype(np.int64)])
 
     def due(self, event_at_ms: Int64s) -> Labels:
         """The labels that come before the last of these events or with it, with their places among them."""
@@ -140,6 +195,7 @@ class WaitingLabels:
         rows = rows[np.argsort(self._due_ms[rows], kind="stable")]
         due_ms = self._due_ms[rows]
         position = np.searchsorted(event_at_ms, due_ms, side="left").astype(np.int64)
-        labels = Labels(position, self._low[rows], self._high[rows], np.ones(len(rows), np.int64), due_ms)
-        self._due_ms, self._low, self._high = self._due_ms[~ready], self._low[~ready], self._high[~ready]
+        labels = Labels(position, self._low[rows], self._high[rows], self._fraud[rows], due_ms)
+        self._due_ms, self._fraud = self._due_ms[~ready], self._fraud[~ready]
+        self._low, self._high = self._low[~ready], self._high[~ready]
         return labels

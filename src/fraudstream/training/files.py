@@ -1,4 +1,4 @@
-"""The two kinds of history files: tables (Parquet, CSV) and lines of JSON."""
+"""Where past events come from: tables (Parquet, CSV) and lines of JSON, from a file or from a topic."""
 
 from __future__ import annotations
 
@@ -17,13 +17,21 @@ from fraudstream.training.rows import json_rows
 
 Int64s = npt.NDArray[np.int64]
 KINDS = (".parquet", ".csv", ".jsonl", ".ndjson")
-_HEAD_LINES = 100
+_LOOKED_AT = 1_000
 
 
-class HistoryFile(Protocol):
-    """A file of past events, by row."""
+class HistorySource(Protocol):
+    """Past events, by row.
 
+    Attributes:
+        name: What it is called, for people: a file's path, or a topic.
+        names: Its columns, or the members of its objects.
+        timestamp_ms: int64[n], Kafka's timestamps; None of a file.
+    """
+
+    name: str
     names: list[str]
+    timestamp_ms: Int64s | None
 
     def __len__(self) -> int: ...
 
@@ -34,16 +42,16 @@ class HistoryFile(Protocol):
         """The rows, in that order, as the records of the event."""
 
 
-def open_file(path: Path) -> HistoryFile:
+def open_file(path: Path) -> HistorySource:
     """A history file.
 
     Raises:
         DataError: It is not there, of no known kind, damaged, or empty.
     """
     if path.suffix not in KINDS or not path.is_file():
-        what = "is not there" if not path.exists() else "is not a file of a known kind"
+        what = "is not a file of a known kind" if path.is_file() else "is a folder" if path.is_dir() else "is not there"
         raise DataError(f"{path} {what}.", f"Give a file that ends with {', '.join(KINDS)}.")
-    file: HistoryFile = TableFile(path) if path.suffix in (".parquet", ".csv") else LineFile(path)
+    file: HistorySource = TableFile(path) if path.suffix in (".parquet", ".csv") else _lines_of(path)
     if not len(file):
         raise DataError(f"{path} has no rows.", "Give a file with past events.")
     return file
@@ -62,7 +70,8 @@ class TableFile:
             raise DataError(
                 f"{path} cannot be read as {path.suffix[1:]}: {reason}.", "Give a .parquet, .csv or .jsonl file."
             ) from None
-        self.names = self._frame.columns
+        self.name, self.names = str(path), self._frame.columns
+        self.timestamp_ms: Int64s | None = None
 
     def __len__(self) -> int:
         return len(self._frame)
@@ -78,16 +87,19 @@ class TableFile:
         return json_rows(frame, event, columns)
 
 
-class LineFile:
-    """A file of JSON lines: they are the records, byte for byte, unless columns are given other names."""
+class Lines:
+    """Lines of JSON: they are the records, byte for byte, unless columns are given other names.
 
-    def __init__(self, path: Path) -> None:
-        try:
-            self._lines = [line for line in map(bytes.strip, path.read_bytes().split(b"\n")) if line]
-        except OSError as failed:
-            raise DataError(f"{path} cannot be read: {failed.strerror}.", "Give a file that can.") from None
+    Args:
+        name: What they are called, for people.
+        lines: The lines.
+        timestamp_ms: int64[n], Kafka's timestamps, where they come from a topic.
+    """
+
+    def __init__(self, name: str, lines: list[bytes], timestamp_ms: Int64s | None = None) -> None:
+        self.name, self._lines, self.timestamp_ms = name, lines, timestamp_ms
         names: dict[str, None] = {}
-        for line in self._lines[:_HEAD_LINES]:
+        for line in lines[:: max(1, len(lines) // _LOOKED_AT)]:
             names.update(dict.fromkeys(_object(line)))
         self.names = list(names)
 
@@ -108,6 +120,13 @@ class LineFile:
             if found and found[0] and found[0] != paths[name].partition(".")[0]
         }
         return [_moved(line, moved) for line in lines] if moved else lines
+
+
+def _lines_of(path: Path) -> Lines:
+    try:
+        return Lines(str(path), [line for line in map(bytes.strip, path.read_bytes().split(b"\n")) if line])
+    except OSError as failed:
+        raise DataError(f"{path} cannot be read: {failed.strerror}.", "Give a file that can.") from None
 
 
 def _object(line: bytes) -> dict[str, Any]:

@@ -121,6 +121,7 @@ def _fold(model: ModelRef, dataset: Dataset, protocol: Protocol, test_from_ms: i
         slice(end - round((end - first) * STOP_SHARE), end),
         slice(start, stop),
         protocol.label_delay_ms,
+        test_from_ms,
     )
     if min(split.learn.stop - first, stop - start) < FEWEST_EVENTS or dataset.event_at_ms[0] > train_from_ms:
         raise DataError(
@@ -136,7 +137,9 @@ def _fold(model: ModelRef, dataset: Dataset, protocol: Protocol, test_from_ms: i
             "Both kinds are needed. Choose longer or other test periods.",
         )
     fitted = fit(model, dataset, split, protocol.seed, lambda *_: None)
-    threshold = None if fitted.held is None else best_threshold(fitted.held, fraud[split.stop])
+    threshold = (
+        None if fitted.held is None else best_threshold(fitted.held, dataset.fraud_known_by(test_from_ms)[split.stop])
+    )
     measures = evaluate_fold(fitted.model.predict(dataset.matrix[rows]), rows, dataset, protocol.top_keys, threshold)
     return Fold(
         train_from_ms,
@@ -200,11 +203,13 @@ def _known(dataset: Dataset, protocol: Protocol, train_until_ms: int, test: slic
     times = dataset.event_at_ms
     day = times[test] // DAY_MS
     known = np.zeros(len(day), np.bool_)
+    came_ms = times + protocol.label_delay_ms if dataset.known_at_ms is None else dataset.known_at_ms
+    known_at_ms = np.where(dataset.fraud, came_ms, np.iinfo(np.int64).max)
     since = int(np.searchsorted(times, train_until_ms - protocol.test_span_ms))
     for each in np.unique(day).tolist():
-        until = int(np.searchsorted(times, each * DAY_MS - protocol.label_delay_ms))
-        before = slice(since, max(since, until))
-        compromised = np.unique(dataset.key[before][dataset.fraud[before]])
+        day_at_ms = each * DAY_MS
+        before = slice(since, max(since, int(np.searchsorted(times, day_at_ms))))
+        compromised = np.unique(dataset.key[before][known_at_ms[before] < day_at_ms])
         today = np.flatnonzero(day == each)
         known[today] = np.isin(dataset.key[test][today], compromised)
     return known

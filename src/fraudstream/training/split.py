@@ -26,12 +26,14 @@ class Split:
         stop: The end of the training period, held out from learning.
         test: Held out from everything but the final measurement.
         gap_ms: The time between training and test whose labels would not have been known.
+        trained_at_ms: When the model is made: what becomes known later is not learned from.
     """
 
     learn: slice
     stop: slice
     test: slice
     gap_ms: int
+    trained_at_ms: int
 
 
 def split_by_time(event_at_ms: Int64s, test_share: float, gap_ms: int) -> Split:
@@ -60,4 +62,4 @@ def split_by_time(event_at_ms: Int64s, test_share: float, gap_ms: int) -> Split:
             f"Both need {FEWEST_EVENTS}. Give a longer history"
             + (", or a shorter --label-delay." if gap_ms else ", or another --test-share."),
         )
-    return Split(slice(0, stop), slice(stop, end), slice(start, n), gap_ms)
+    return Split(slice(0, stop), slice(stop, end), slice(start, n), gap_ms, int(test_at_ms))

@@ -105,10 +105,11 @@ def train(
             "Name the column that does with --label, or a file with --truth.",
         )
     rows = len(history)
-    dataset = make_dataset(plan, history, truth, options.label_delay_ms, lambda done: show("features", done, rows))
-    labels_come_late = plan.pipeline.labels is not None and truth is not None
-    split = split_by_time(dataset.event_at_ms, options.test_share, options.label_delay_ms if labels_come_late else 0)
-    fitted = fit(model, dataset, split, options.seed, show)
+    delay_ms = options.label_delay_ms if plan.pipeline.labels is not None and truth is not None else 0
+    dataset = make_dataset(plan, history, truth, delay_ms, lambda done: show("features", done, rows))
+    with history.explained():
+        split = split_by_time(dataset.event_at_ms, options.test_share, delay_ms)
+        fitted = fit(model, dataset, split, options.seed, show)
     return _finish(plan, model, models_folder, history, dataset, split, options, fitted, show)
 
 
@@ -139,7 +140,7 @@ def _finish(
         output=OUTPUT,
         contributions=version_of(contributions)[1] if contributions else "",
         trained_at=options.trained_at or datetime.now(UTC).isoformat(timespec="seconds"),
-        data=f"{history.path.name}: {dataset.events:,} events, {at(int(dataset.event_at_ms[0]))} to "
+        data=f"{history.name}: {dataset.events:,} events, {at(int(dataset.event_at_ms[0]))} to "
         f"{at(int(dataset.event_at_ms[-1]))}",
     )
     show("verifying", 0, 1)
@@ -148,7 +149,7 @@ def _finish(
     threshold: float | None
     if fitted.held is not None:
         assert dataset.fraud is not None
-        threshold = best_threshold(fitted.held, dataset.fraud[split.stop])
+        threshold = best_threshold(fitted.held, dataset.fraud_known_by(split.trained_at_ms)[split.stop])
         quantiles = () if threshold is None else anchored(threshold, policy.review_threshold)
     else:
         training = _score(raw, dataset, slice(0, split.stop.stop))

@@ -80,8 +80,7 @@ def fit(model: ModelRef, dataset: Dataset, split: Split, seed: int, show: Show) 
     matrix = dataset.matrix[period]
     if not is_supervised(model):
         return Fitted(isolation_forest.fit(matrix, seed, model.parameters), None)
-    fraud = dataset.fraud
-    assert fraud is not None
+    fraud = dataset.fraud_known_by(split.trained_at_ms)
     for name, part in (("to learn from", split.learn), ("held out to choose the threshold on", split.stop)):
         if not fraud[part].any() or fraud[part].all():
             raise DataError(

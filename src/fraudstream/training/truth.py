@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +16,44 @@ from fraudstream.engine.kernels.fingerprint import fingerprint_integers, fingerp
 from fraudstream.errors import DataError
 from fraudstream.schema.event import Event, FieldType
 from fraudstream.training.columns import LABEL_NAMES, require_column, usual
-from fraudstream.training.files import HistoryFile, read_rows
+from fraudstream.training.files import HistorySource, read_rows
 
 Int64s = npt.NDArray[np.int64]
+UInt64s = npt.NDArray[np.uint64]
 Bools = npt.NDArray[np.bool_]
 
 FRAUD_WORDS = ("1", "1.0", "true", "fraud", "fraudulent", "yes")
 GENUINE_WORDS = ("0", "0.0", "false", "legitimate", "legit", "genuine", "no")
 UNKNOWN_MS = -1
 ID, LABELLED_AT, ORDINAL = "event_id", "labelled_at", "ordinal"
+
+
+class Words(NamedTuple):
+    """Labels: what was said of events, of which several may be about one.
+
+    Attributes:
+        low, high: uint64[w], fingerprints of the events' ids.
+        fraud: bool[w].
+        labelled_at_ms: int64[w]; UNKNOWN_MS where nothing says so.
+    """
+
+    low: UInt64s
+    high: UInt64s
+    fraud: Bools
+    labelled_at_ms: Int64s
+
+    def take(self, rows: Int64s | Bools) -> Words:
+        """Some of them."""
+        return Words(self.low[rows], self.high[rows], self.fraud[rows], self.labelled_at_ms[rows])
+
+    def of(self, batch: Batch, event: Event) -> Words:
+        """Those about a batch's events, of words that are in the order of `low`."""
+        assert event.id is not None
+        low, high, _ = key_of(batch.columns, (event.id,), len(batch))
+        first, last = (np.searchsorted(self.low, low, side) for side in ("left", "right"))
+        hits = np.flatnonzero(last > first)
+        rows = [np.arange(first[hit], last[hit])[self.high[first[hit] : last[hit]] == high[hit]] for hit in hits]
+        return self.take(np.unique(np.concatenate(rows)) if rows else np.empty(0, np.int64))
 
 
 @dataclass(frozen=True)
@@ -35,22 +65,34 @@ class Truth:
         labelled_at_ms: int64[m], when it became known; UNKNOWN_MS where nothing says so.
         low, high: uint64[m], fingerprints of the events' ids, ascending; None: entry i is about row i.
         source: Where it is from, for people.
+        words: All labels it is drawn from, in the order of `low`; None where there is one a row.
+        corrected: Those about events of which fraud was said and the contrary, too; None where there are none.
     """
 
     fraud: Bools
     labelled_at_ms: Int64s
-    low: npt.NDArray[np.uint64] | None
-    high: npt.NDArray[np.uint64] | None
+    low: UInt64s | None
+    high: UInt64s | None
     source: str
+    words: Words | None = None
+    corrected: Words | None = None
 
     def of(self, batch: Batch, event: Event) -> tuple[Bools, Int64s, int]:
         """bool[n] fraud and int64[n] labelled_at_ms of a batch, and how many events are spoken of; no word: genuine."""
         if self.low is None or self.high is None or event.id is None:
             return self.fraud[batch.offset], self.labelled_at_ms[batch.offset], len(batch)
+        if not len(self.low):
+            return np.zeros(len(batch), np.bool_), np.full(len(batch), UNKNOWN_MS, np.int64), 0
         low, high, _ = key_of(batch.columns, (event.id,), len(batch))
         place = np.minimum(np.searchsorted(self.low, low), len(self.low) - 1)
         known = (self.low[place] == low) & (self.high[place] == high)
         return known & self.fraud[place], np.where(known, self.labelled_at_ms[place], UNKNOWN_MS), int(known.sum())
+
+    def as_known_at(self, at_ms: int) -> Truth:
+        """What was known at an instant: without the labels that came later, also those that correct an earlier one."""
+        if self.words is None:
+            return self
+        return truth_of_words(self.words.take(self.words.labelled_at_ms <= at_ms), self.source)
 
 
 def guess_label(names: list[str], event: Event) -> str | None:
@@ -58,14 +100,14 @@ def guess_label(names: list[str], event: Event) -> str | None:
     return usual([name for name in names if event.field(name) is None], LABEL_NAMES)
 
 
-def truth_of_column(path: Path, file: HistoryFile, column: str) -> Truth:
+def truth_of_column(source: HistorySource, column: str) -> Truth:
     """The truth as a column of the history tells it.
 
     Raises:
         DataError: The column is not there, or holds other words.
     """
-    require_column(path, column, file.names)
-    fraud = _fraud(file.texts(column), path)
+    require_column(source.name, column, source.names)
+    fraud = _fraud(source.texts(column), source.name)
     return Truth(fraud, np.full(len(fraud), UNKNOWN_MS, np.int64), None, None, f"the column {column}")
 
 
@@ -91,7 +133,7 @@ def truth_of_file(path: Path, event: Event, rows: int) -> Truth:
             f"{path} has no column that says what is fraud; it has {', '.join(table.columns)}.",
             "Call it `label` or `is_fraud`.",
         )
-    fraud = _fraud(table[label], path)
+    fraud = _fraud(table[label], str(path))
     ids = table[ID] if ID in table.columns else None
     if ids is None or event.id is None or ids.null_count() == len(ids):
         return _by_ordinal(path, table, fraud, rows)
@@ -106,12 +148,25 @@ def truth_of_file(path: Path, event: Event, rows: int) -> Truth:
         low, high = fingerprint_integers(numbers.to_numpy())
     else:
         low, high = fingerprints([text.encode() for text in ids.fill_null("").to_list()])
-    # The last word counts; of several at one instant, fraud.
-    order = np.lexsort((fraud, at_ms, high, low))
-    last = np.ones(len(order), np.bool_)
-    last[:-1] = (np.diff(low[order]) != 0) | (np.diff(high[order]) != 0)
-    kept = order[last]
-    return Truth(fraud[kept], at_ms[kept], low[kept], high[kept], path.name)
+    return truth_of_words(Words(low, high, fraud, at_ms), path.name)
+
+
+def truth_of_words(words: Words, source: str) -> Truth:
+    """The truth from labels: of several about one event the last one counts, of several at one instant fraud.
+
+    It has been known since it was said for the first time, if nobody said otherwise in between.
+    """
+    words = words.take(np.lexsort((words.fraud, words.labelled_at_ms, words.high, words.low)))
+    n = len(words.low)
+    last = np.ones(n, np.bool_)
+    last[:-1] = (np.diff(words.low) != 0) | (np.diff(words.high) != 0)
+    entry = np.cumsum(np.append(0, last[:-1]))[:n]
+    frauds, said = np.bincount(entry, words.fraud), np.bincount(entry)
+    disputed = ((frauds > 0) & (frauds < said))[entry] & (words.labelled_at_ms != UNKNOWN_MS)
+    first = np.append(True, last[:-1])[:n]
+    known_at_ms = np.where(disputed[last], words.labelled_at_ms[last], words.labelled_at_ms[first])
+    corrected = words.take(disputed) if disputed.any() else None
+    return Truth(words.fraud[last], known_at_ms, words.low[last], words.high[last], source, words, corrected)
 
 
 def _by_ordinal(path: Path, table: pl.DataFrame, fraud: Bools, rows: int) -> Truth:
@@ -130,7 +185,7 @@ def _by_ordinal(path: Path, table: pl.DataFrame, fraud: Bools, rows: int) -> Tru
     return Truth(by_row, np.full(rows, UNKNOWN_MS, np.int64), None, None, path.name)
 
 
-def _fraud(texts: pl.Series, path: Path) -> Bools:
+def _fraud(texts: pl.Series, source: str) -> Bools:
     """Where a column says fraud; every value must be one of the known words."""
     words = texts.str.to_lowercase()
     fraud = words.is_in(FRAUD_WORDS)
@@ -138,7 +193,7 @@ def _fraud(texts: pl.Series, path: Path) -> Bools:
     if odd.any():
         row = int(odd.arg_max() or 0)
         raise DataError(
-            f"The column {texts.name!r} of {path} says in {int(odd.sum()):,} of {len(odd):,} rows neither fraud nor "
+            f"The column {texts.name!r} of {source} says in {int(odd.sum()):,} of {len(odd):,} rows neither fraud nor "
             f"genuine, first {texts[row]!r} in row {row + 1:,}.",
             "Write 1 or 0, true or false, fraud or legitimate; or name another column with --label.",
         )
