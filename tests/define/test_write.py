@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from fraudstream.define.decision import Action, ModelRef, Policy, Rule, Stage, ValueList
 from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.load import parse_definition
+from fraudstream.define.monitoring import Limits
 from fraudstream.define.pipeline import Form, Pipeline, Route, Selection, Topic
 from fraudstream.define.write import to_yaml
 from fraudstream.pipelines import find_pipeline, names
@@ -108,6 +109,7 @@ PIPELINES = st.builds(
         missing=SCORES,
         parameters=st.dictionaries(NAMES, PARAMETERS | st.lists(PARAMETERS, max_size=3).map(tuple), max_size=3),
     ),
+    monitor=st.builds(Limits, psi=SCORES, recall=st.none() | SCORES, least_decisions=st.integers(1, 10**9)),
     policy=st.builds(
         Policy, medium=SCORES, review_at=st.none() | SCORES, precedence=st.permutations(list(Stage)).map(tuple)
     ),

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import typer.main
 from project import ROOT, name_of, tracked
@@ -15,6 +16,7 @@ from project import ROOT, name_of, tracked
 from fraudstream import settings
 from fraudstream.cli.lazy import load_command
 from fraudstream.cli.main import LazyGroup, app
+from fraudstream.define.monitoring import Limits
 from fraudstream.engine.reject import RejectClass
 
 DOCUMENTS = tracked(".md")
@@ -84,9 +86,10 @@ def wrong_in(line: str) -> str | None:
         except ModuleNotFoundError:
             return f"no command {name}"
         if hasattr(command, "commands") and words and not words[0].startswith("-"):
-            if words[0] not in command.commands:
+            named = words[0] in command.commands
+            if not named and not hasattr(command, "unnamed"):
                 return f"no command {name} {words[0]}"
-            command = command.commands[words.pop(0)]
+            command = command.commands[words.pop(0) if named else command.unnamed]
         flags = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
     unknown = [word for word in words if word.startswith("-") and word.partition("=")[0] not in flags]
     unknown = [word for word in unknown if word not in ("-h", "--help", "-")]
@@ -131,3 +134,18 @@ def test_the_example_on_the_settings_page_is_accepted(tmp_path: Path) -> None:
 def test_the_delivery_page_lists_the_classes_of_dead_letters_in_their_order() -> None:
     page = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == [kind.value for kind in RejectClass]
+
+
+def test_the_page_on_learning_lists_the_limits_with_their_defaults_and_every_metric() -> None:
+    page = (ROOT / "docs" / "learning.md").read_text(encoding="utf-8")
+    block = next(block for _, block in _FENCE.findall(page) if block.startswith("monitor:"))
+    shown = {name: float(value) for name, value in re.findall(r"^  (\w+): ([\d.]+)", block, re.MULTILINE)}
+    defaults = msgspec.structs.asdict(Limits())
+    assert list(shown) == list(defaults)
+    assert {name: shown[name] for name, value in defaults.items() if value is not None} == {
+        name: value for name, value in defaults.items() if value is not None
+    }
+    source = (ROOT / "src" / "fraudstream" / "monitoring" / "exporter.py").read_text(encoding="utf-8")
+    metrics = re.findall(r'yield "(\w+)"', source)
+    assert len(metrics) > 10
+    assert [name for name in metrics if f"`fraudstream_{name}`" not in page] == []

@@ -9,6 +9,7 @@ from card_watch import pipeline_of, planned, replaced
 
 from fraudstream.define.decision import Action, ModelRef, Policy, Rule, Stage, ValueList
 from fraudstream.define.feature import Feature, FeatureKind
+from fraudstream.define.monitoring import Limits
 from fraudstream.define.pipeline import Pipeline, Topic
 from fraudstream.errors import DefinitionError
 from fraudstream.plan.compile import plan_of
@@ -186,6 +187,8 @@ OTHER_PROBLEMS = [
     ({"model": ModelRef(features=("amount",), missing=float("nan"))}, "model.missing", "nan", "-1"),
     ({"model": ModelRef(features=("amount",), name="A b")}, "model.name", "'A b'", "dashes"),
     ({"policy": Policy(high=0.2)}, "policy", "high 0.2", "rise from 0 to 1"),
+    ({"monitor": Limits(recall=1.5)}, "monitor.recall", "1.5", "0 to 1"),
+    ({"monitor": Limits(alert_ratio=0.5)}, "monitor.alert_ratio", "0.5", "1 or more"),
     ({"policy": Policy(medium=float("nan"))}, "policy", "nan", "rise"),
     ({"policy": Policy(block_at=0.1)}, "policy", "review at 0.6, block at 0.1", "rise"),
     ({"policy": Policy(precedence=(Stage.MODEL, Stage.MODEL))}, "policy.precedence", "twice", "at most once"),

@@ -11,6 +11,7 @@ import pytest
 from card_watch import TEXT, pipeline_of, planned, replaced
 
 from fraudstream.define.decision import ValueList
+from fraudstream.define.monitoring import Limits
 from fraudstream.define.write import to_yaml
 from fraudstream.plan.compile import plan_of
 
@@ -84,6 +85,10 @@ def test_where_a_lists_file_lies_is_in_no_version(tmp_path: Path) -> None:
         path.write_text("c7\n")
         found.append(plan_of(replaced(pipeline_of(), lists=(ValueList(name="blocked", file=str(path)),))).versions)
     assert found[0] == found[1]
+
+
+def test_when_to_raise_an_alarm_is_in_no_version() -> None:
+    assert plan_of(replaced(pipeline_of(), monitor=Limits(psi=0.1))).versions == planned().versions
 
 
 def test_python_and_yaml_have_one_identity() -> None:

@@ -22,16 +22,20 @@ from .workbench import Workbench
 pytestmark = pytest.mark.kafka
 
 
-def proved(bench: Workbench, wanted: str, *options: str, code: int = 0) -> dict[str, Any]:
-    """What the command says of a decision."""
-    command = load_command("prove", "fraudstream.cli.prove")
-    where = ["--pipeline", str(bench.file), "--set", f"models_folder={bench.folder / 'models'}", "--json"]
+def said(name: str, *arguments: str, code: int = 0) -> dict[str, Any]:
+    """What a command prints as JSON."""
     printed = io.StringIO()
     with redirect_stdout(printed):
-        done = command.main([wanted, *where, *options], standalone_mode=False)
+        done = load_command(name, f"fraudstream.cli.{name}").main([*arguments, "--json"], standalone_mode=False)
     assert (done or 0) == code, printed.getvalue()
     found: dict[str, Any] = json.loads(printed.getvalue())
     return found
+
+
+def proved(bench: Workbench, wanted: str, *options: str, code: int = 0) -> dict[str, Any]:
+    """What `prove` says of a decision."""
+    where = ["--pipeline", str(bench.file), "--set", f"models_folder={bench.folder / 'models'}"]
+    return said("prove", wanted, *where, *options, code=code)
 
 
 def test_a_decision_is_proved_from_the_log_and_a_changed_record_is_not(
@@ -40,6 +44,7 @@ def test_a_decision_is_proved_from_the_log_and_a_changed_record_is_not(
     """Every byte of envelope and alert comes out again, late and labelled events included, with the model it names."""
     bench = Workbench(kafka_settings, pipeline(shops=True, model=ModelRef(features=FEATURES)), tmp_path, unique_id)
     kafka = ("-b", kafka_settings.bootstrap_servers)
+    models = ("--set", f"models_folder={tmp_path / 'models'}")
     first = save(bench, 0.0005)
     values, keys = events(200)
     labels_topic = bench.pipeline.labels
@@ -47,7 +52,7 @@ def test_a_decision_is_proved_from_the_log_and_a_changed_record_is_not(
     bench.produce(labels_topic.name, [label(i, True, START_MS + 70_000 + i) for i in range(0, 40, 2)])
     bench.produce(bench.pipeline.input.name, values, keys)
     score_here(bench)
-    save(bench, 0.001)
+    second = save(bench, 0.001)
     # Long after its like, so late; and a second copy.
     more = [event(500, START_MS - 7_200_000, card="c0"), values[190], event(501, card="c1", amount=950)]
     bench.produce(bench.pipeline.input.name, more, [b"c0", keys[190], b"c1"])
@@ -81,6 +86,11 @@ def test_a_decision_is_proved_from_the_log_and_a_changed_record_is_not(
     file.write_bytes(b"\n".join(changed))
     (record,) = proved(bench, "e150", *from_files, code=1)["records"]
     assert record["differences"] == [{"path": "decision.features.card_sum", "recorded": 1.0, "computed": count}]
+
+    # The whole topic as a history: the same pipeline decides the same, with the model of now it decides otherwise.
+    replayed = said("replay", str(bench.file), "--candidate", str(bench.file), "--model", first, *models, *kafka)
+    assert (replayed["events"], replayed["changed"]) == (202, 0)
+    assert said("replay", str(bench.file), "--model", second, *models, *kafka)["changed"] > 0
 
     # Only the later decisions at hand: what came before them stands in a file of history.
     file.write_bytes(b"\n".join(line for line in lines if json.loads(line)["decision"]["sequence"] >= 140))

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,6 +117,21 @@ def duration(option: str, text: str) -> int:
         return parse_duration(text)
     except ValueError as wrong:
         raise UsageError(f"{option}: {wrong}.") from None
+
+
+def instant(option: str, text: str | None) -> int | None:
+    """An option's instant in epoch milliseconds: `2026-01-31`, or `2026-01-31T08:00:00Z`; UTC unless said.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} {text} is no instant.", "Write 2026-01-31, or 2026-01-31T08:00:00Z.") from None
+    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000)
 
 
 def pairs(given: list[str]) -> dict[str, str]:

@@ -25,6 +25,11 @@ LazyGroup.table = {
     "prove": LazyCommand("fraudstream.cli.prove", "Compute one decision again from the log, and compare every byte."),
     "label": LazyCommand("fraudstream.cli.label", "Say what events turned out to be, one or a file of them."),
     "notify": LazyCommand("fraudstream.cli.notify", "Tell people and systems of alerts."),
+    "monitor": LazyCommand(
+        "fraudstream.cli.monitor", "See how a running pipeline does, and whether a limit is passed."
+    ),
+    "replay": LazyCommand("fraudstream.cli.replay", "Run a history through a changed pipeline; show what changes."),
+    "backtest": LazyCommand("fraudstream.cli.backtest", "Run a pipeline's rules over a history; show what each finds."),
     "simulate": LazyCommand("fraudstream.cli.simulate", "Generate transactions with fraud, to Kafka or files."),
     "produce": LazyCommand("fraudstream.cli.produce", "Send a history file to a topic, in event-time order."),
     "store": LazyCommand("fraudstream.cli.store", "Make and see the tables of the operational store."),

@@ -1,10 +1,11 @@
-"""The rules, model and policy of a pipeline's file."""
+"""The rules, model, policy and limits of a pipeline's file."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fraudstream.define.decision import Action, ModelRef, Policy, Rule, Stage
+from fraudstream.define.monitoring import Limits
 from fraudstream.define.reader import Reader
 from fraudstream.define.yaml_tree import Node
 
@@ -57,6 +58,17 @@ def read_policy(read: Reader, node: Node | None) -> Policy:
     }
     chosen["precedence"] = _stages(read, parts.get("precedence"))
     return Policy(**{name: value for name, value in chosen.items() if value is not None})
+
+
+def read_limits(read: Reader, node: Node | None) -> Limits:
+    """From where on what is seen is an alarm, with defaults for what is not said."""
+    parts = read.mapping("monitor", node, Limits.__struct_fields__)
+    counts = ("least_decisions", "least_frauds")
+    chosen: dict[str, Any] = {
+        name: read.whole(f"monitor.{name}", part, None) if name in counts else read.number(f"monitor.{name}", part)
+        for name, part in parts.items()
+    }
+    return Limits(**{name: value for name, value in chosen.items() if value is not None})
 
 
 def _stages(read: Reader, node: Node | None) -> tuple[Stage, ...] | None:

@@ -8,6 +8,7 @@ import msgspec
 
 from fraudstream.define.decision import ModelRef, Policy, Rule, ValueList
 from fraudstream.define.feature import Feature
+from fraudstream.define.monitoring import DEFAULT_LIMITS, Limits
 from fraudstream.schema.event import Event
 
 
@@ -68,6 +69,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         rules: The rules.
         model: The model, or None for rules alone.
         policy: How scores and hits become an outcome.
+        monitor: From where on what is seen of it is an alarm.
         max_keys: How many keys each history may hold before the least recently seen are forgotten; None: any number.
         description: What it is for.
     """
@@ -83,6 +85,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rules: tuple[Rule, ...] = ()
     model: ModelRef | None = None
     policy: Policy = Policy()
+    monitor: Limits = DEFAULT_LIMITS
     max_keys: int | None = None
     description: str = ""
 

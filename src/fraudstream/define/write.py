@@ -67,6 +67,9 @@ def _document(pipeline: Pipeline) -> dict[str, Any]:
     policy = _plain(pipeline.policy)
     if policy:
         document["policy"] = policy
+    limits = _plain(pipeline.monitor)
+    if limits:
+        document["monitor"] = limits
     return document
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import orjson
 
 from fraudstream.define.decision import Outcome, RiskLevel
 from fraudstream.define.pipeline import Form
+from fraudstream.engine.batch import Batch
 from fraudstream.engine.column import Bools, Column, Int64s
 from fraudstream.engine.decisions import Decisions
 from fraudstream.engine.kernels.json_write import without_brace
@@ -189,10 +190,16 @@ def mask(text: str) -> str:
 
 
 def _features(writer: RecordWriter, decisions: Decisions) -> None:
-    writer.literal(',"features":{')
-    for place, (name, column) in enumerate(decisions.features.items()):
+    writer.literal(',"features":')
+    write_features(writer, decisions.features, decisions.batch)
+
+
+def write_features(writer: RecordWriter, features: Mapping[str, Column], batch: Batch) -> None:
+    """The features of a batch's events as one JSON object an event."""
+    writer.literal("{")
+    for place, (name, column) in enumerate(features.items()):
         writer.literal(("," if place else "") + f"{_json(name)}:")
-        writer.column(column, decisions.batch.buffer)
+        writer.column(column, batch.buffer)
     writer.literal("}")
 
 

@@ -46,10 +46,10 @@ class TopicTail:
         settings: Which cluster, as whom.
         topics: The topics.
         from_beginning: Whether to begin with the oldest record kept.
-        newest: Whether to begin about so many records before the end, of all partitions together.
+        newest: With how many records before the end to begin, by topic, about, of all its partitions together.
 
     Attributes:
-        complete: Whether it begins with the first record there ever was: nothing before it was left out or deleted.
+        complete: The topics of which it begins with the first record there ever was: nothing was left out or deleted.
 
     Raises:
         BrokerUnreachable, SettingError: No broker answers, or it refuses us.
@@ -57,7 +57,12 @@ class TopicTail:
     """
 
     def __init__(
-        self, settings: Settings, topics: Sequence[str], *, from_beginning: bool = False, newest: int = 0
+        self,
+        settings: Settings,
+        topics: Sequence[str],
+        *,
+        from_beginning: bool = False,
+        newest: Mapping[str, int] | None = None,
     ) -> None:
         check_reachable(settings)
         self._settings = settings
@@ -65,12 +70,14 @@ class TopicTail:
         admin = KafkaAdmin(settings)
         admin.partitions_of(self._topics)
         self._ends = admin.end_offsets(self._topics)
-        starts = self._ends
+        starts = dict(self._ends)
         if from_beginning or newest:
             kept = admin.beginning_offsets(self._topics)
-            back = newest if newest and not from_beginning else 2**62
-            starts = backwards(kept, self._ends, back)
-        self.complete = not any(starts.values())
+            for topic in self._topics:
+                ends = {place: end for place, end in self._ends.items() if place[0] == topic}
+                count = 2**62 if from_beginning else (newest or {}).get(topic, 0)
+                starts |= backwards(kept, ends, count)
+        self.complete = {topic for topic in self._topics if not any(starts[p] for p in starts if p[0] == topic)}
         config = client_config(settings) | {
             "group.id": "fraudstream-tail",  # the client wants one; it is never joined
             "isolation.level": "read_committed",
@@ -127,11 +134,16 @@ class TopicTail:
                 deadline = time.monotonic() + timeout_s
                 if record.offset < self._ends[record.topic, record.partition]:
                     yield record
-            elif not self._open:
+            elif self.caught_up:
                 return
             elif time.monotonic() > deadline:
                 timed_out = KafkaError(KafkaError._TIMED_OUT)
                 raise explain(self._settings, timed_out, f"Reading {', '.join(self._topics)} to the end")
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that there was when this was made has been read."""
+        return not self._open
 
     def close(self) -> None:
         """Lets the connection go."""
@@ -140,6 +152,8 @@ class TopicTail:
     def _is_record(self, message: Any) -> bool:
         error = message.error()
         if error is None:
+            if message.offset() + 1 >= self._ends[message.topic(), message.partition()]:
+                self._open.discard((message.topic(), message.partition()))
             return True
         if error.code() == KafkaError._PARTITION_EOF:
             if message.offset() >= self._ends[message.topic(), message.partition()]:

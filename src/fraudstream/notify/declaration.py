@@ -113,7 +113,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         longest_ms: The longest wait.
     """
 
-    attempts: int = 12
+    attempts: int = 100
     first_ms: int = 5_000
     longest_ms: int = 900_000
 

@@ -40,7 +40,7 @@ DEFAULT_FILE = Path("notify.yaml")
 DEFAULT_KIND = "apprise"
 SENDERS = "fraudstream.channels"
 """The group of entry points under which kinds of channels are found."""
-_KEYS = ("kind", "when", "group", "limit", "quiet", "repeats", "retry", "template", "timeout")
+KEYS = ("kind", "when", "group", "limit", "quiet", "repeats", "retry", "template", "timeout")
 _CHANNEL_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _AMOUNT = re.compile(r"\d{1,18}(\.\d{1,6})?")
@@ -124,7 +124,7 @@ def _channel(read: Reader, name: str, node: Node, folder: Path) -> Channel | Non
     if not _CHANNEL_NAME.fullmatch(name):
         read.problem(path, node.line, f"{name[:80]!r} is not a name.", "Use up to 40 of a-z, 0-9 and dashes.")
     kind = _kind(Part(read, path, node, folder))
-    part = Part(read, path, node, folder, None if kind is None else (*_KEYS, *kind.keys))
+    part = Part(read, path, node, folder, None if kind is None else (*KEYS, *kind.keys))
     sender = None if kind is None else kind.declared(part)
     make = partial(
         Channel,

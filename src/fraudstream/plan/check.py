@@ -179,3 +179,18 @@ def check_policy(scope: Scope) -> None:
     if len(set(policy.precedence)) != len(policy.precedence):
         advice = "Name each of allow, model, review, block at most once."
         scope.problem("policy.precedence", "a stage is named twice.", advice)
+
+
+def check_limits(scope: Scope) -> None:
+    """Limits of monitoring are numbers that can be passed."""
+    limits = scope.pipeline.monitor
+    shares = ("null_rate", "out_of_range", "degraded", "average_precision_loss", "precision", "recall", "ks")
+    for name in limits.__struct_fields__:
+        value = getattr(limits, name)
+        if value is None:
+            continue
+        least, most = (1.0, math.inf) if name in ("alert_ratio", "least_decisions", "least_frauds") else (0.0, math.inf)
+        most = 1.0 if name in shares else most
+        if not least <= value <= most:
+            advice = f"Use {least:g} to {most:g}." if name in shares else f"Use {least:g} or more."
+            scope.problem(f"monitor.{name}", f"{value:g}.", advice)

@@ -9,7 +9,15 @@ from fraudstream.define.decision import Action, Rule
 from fraudstream.define.pipeline import Pipeline
 from fraudstream.define.reader import suggestion
 from fraudstream.errors import DefinitionError, Problem
-from fraudstream.plan.check import check_event, check_max_keys, check_model, check_policy, check_topics, read_lists
+from fraudstream.plan.check import (
+    check_event,
+    check_limits,
+    check_max_keys,
+    check_model,
+    check_policy,
+    check_topics,
+    read_lists,
+)
 from fraudstream.plan.features import logs_of, plan_features
 from fraudstream.plan.identity import state_identity, versions_of
 from fraudstream.plan.plan import Plan, PlannedRule
@@ -48,6 +56,7 @@ def try_plan(pipeline: Pipeline, broken: Iterable[str] = ()) -> tuple[Plan | Non
     check_topics(scope)
     check_event(scope)
     check_max_keys(scope)
+    check_limits(scope)
     lists = read_lists(scope)
     features = plan_features(scope)
     rules = _plan_rules(scope)

@@ -7,6 +7,7 @@ import hashlib
 import msgspec
 
 from fraudstream.define.decision import ValueList
+from fraudstream.define.monitoring import DEFAULT_LIMITS
 from fraudstream.define.pipeline import Pipeline
 from fraudstream.plan.expression import canonical
 from fraudstream.plan.plan import KeyedLog, PlannedRule, Stored, Versions
@@ -64,7 +65,8 @@ def versions_of(pipeline: Pipeline, rules: tuple[PlannedRule, ...], lists: tuple
     # Lists count by their values, below: where their files lie differs from machine to machine.
     names_only = tuple(ValueList(name=each.name) for each in lists)
     return Versions(
-        pipeline=digest(msgspec.structs.replace(pipeline, lists=names_only)),
+        # When to raise an alarm decides nothing.
+        pipeline=digest(msgspec.structs.replace(pipeline, lists=names_only, monitor=DEFAULT_LIMITS)),
         rules=digest(
             [[rule.definition.code, canonical(rule.when), rule.definition.action, rule.score] for rule in rules]
         ),

@@ -158,7 +158,7 @@ def _prove_once(
     program, decoder = Program(plan, scorer), Decoder(plan.pipeline.event)
     state = program.new_state()
     topic = decision.input.topic
-    waiting = _Waiting(labels, order)
+    waiting = WaitingRecords(labels, order)
     last = len(past) - 1
     for start in range(0, last, CHUNK):
         rows = slice(start, min(start + CHUNK, last))
@@ -178,7 +178,7 @@ def _prove_once(
     return Proof(last, waiting.taken, None if labels is None else order, tuple(compared))
 
 
-class _Waiting:
+class WaitingRecords:
     """Labels in the order in which they are assumed to have come."""
 
     def __init__(self, labels: PastLabels | None, order: str) -> None:

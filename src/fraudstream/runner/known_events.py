@@ -55,7 +55,8 @@ def find_events(settings: Settings, plan: Plan, ids: Sequence[str], newest: int)
     else:
         low, high = fingerprints([text.encode() for text in wanted])
     place_of = {pair: place for place, pair in enumerate(zip(low.tolist(), high.tolist(), strict=True))}
-    tail = TopicTail(settings, [plan.pipeline.input.name], newest=newest)
+    topic = plan.pipeline.input.name
+    tail = TopicTail(settings, [topic], newest={topic: newest})
     decoder = Decoder(event)
     found: dict[str, int] = {}
     looked_at = 0
@@ -82,4 +83,4 @@ def find_events(settings: Settings, plan: Plan, ids: Sequence[str], newest: int)
             look()
     finally:
         tail.close()
-    return KnownEvents(found, looked_at, tail.complete)
+    return KnownEvents(found, looked_at, topic in tail.complete)

@@ -166,3 +166,48 @@ sink_offsets = Table(
     PrimaryKeyConstraint("sink", "topic", "partition"),
 )
 """How far each sink has come: written in the transaction that holds the rows, so the two cannot disagree."""
+
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("notification_id", _Text, primary_key=True),
+    Column("notifier", _Text, nullable=False),
+    Column("channel", _Text, nullable=False),
+    Column("belongs_to", _Text, nullable=False),
+    Column("state", _Text, nullable=False),
+    Column("risk_level", _Text, nullable=False),
+    Column("alerts", Integer, nullable=False),
+    Column("repeats", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("attempted_at", Instant),
+    Column("sent_at", Instant),
+    Column("title", _Text),
+    Column("body", _Text),
+    Column("last_error", _Text),
+    Index(None, "notifier", "channel", "state", "due_at"),
+)
+"""The outbox: what is to be told, was told, or could not be; `state` is `waiting`, `sent` or `failed`."""
+
+notification_alerts = Table(
+    "notification_alerts",
+    metadata,
+    Column("notification_id", _Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("document", _Text, nullable=False),
+    PrimaryKeyConstraint("notification_id", "position"),
+)
+"""The alerts of each notification, in the order they came."""
+
+notification_repeats = Table(
+    "notification_repeats",
+    metadata,
+    Column("notifier", _Text, nullable=False),
+    Column("channel", _Text, nullable=False),
+    Column("subject", _Text, nullable=False),
+    Column("told_at", Instant, nullable=False),
+    Column("left_out", Integer, nullable=False),
+    PrimaryKeyConstraint("notifier", "channel", "subject"),
+)
+"""When a channel last heard of a subject (a digest), in the alerts' time, and how many repeats it was spared since."""

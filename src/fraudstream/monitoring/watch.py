@@ -1,0 +1,201 @@
+"""A pipeline under watch: its decisions and labels as they come, and what is seen of them at any moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from fraudstream.define.pipeline import Form, Selection
+from fraudstream.engine.column import Int64s
+from fraudstream.errors import DamagedModel, DataError, UsageError
+from fraudstream.kafka.tail import TopicTail
+from fraudstream.models.artifact import Manifest
+from fraudstream.models.registry import Registry
+from fraudstream.monitoring.alarms import Alarm, alarms_of
+from fraudstream.monitoring.known import KnownLabels
+from fraudstream.monitoring.logged import DecisionReader, Logged, concatenate
+from fraudstream.monitoring.measure import Measured, Periods, measure, newest_ms
+from fraudstream.monitoring.skew import SkewCheck, Skewed
+from fraudstream.plan.plan import Plan
+from fraudstream.runner.labels import DecodedLabels, has_integer_ids
+from fraudstream.settings import Settings
+
+_AT_ONCE = 8_192
+_MOST_LABELS = 2_000_000
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What is seen at one moment.
+
+    Attributes:
+        pipeline: Its name.
+        at: When, ISO 8601.
+        measured: Traffic, drift and quality.
+        skewed: Online–offline skew; None where it was not asked for.
+        alarms: The limits that were passed.
+    """
+
+    pipeline: str
+    at: str
+    measured: Measured
+    skewed: Skewed | None
+    alarms: tuple[Alarm, ...]
+
+
+class Watch:
+    """Decisions and labels of a pipeline.
+
+    Args:
+        plan: The pipeline.
+        registry: The versions of its model; None where it declares none.
+        periods: How far back to look.
+        most: How many decisions to keep, the newest.
+        skew: Checks skew as decisions come; None: it is not checked.
+    """
+
+    def __init__(
+        self, plan: Plan, registry: Registry | None, periods: Periods, most: int, skew: SkewCheck | None
+    ) -> None:
+        self._plan, self._registry = plan, registry
+        self._periods, self._most = periods, most
+        self._skew = skew
+        self._reader = DecisionReader(plan, keep_events=skew is not None)
+        self._known = KnownLabels(integer_ids=has_integer_ids(plan.pipeline.event))
+        self._parts: list[Logged] = [self._reader.read([])]
+        self._new_labels: list[tuple[DecodedLabels, Int64s]] = []
+
+    def add(self, decisions: Sequence[bytes | None], labels: Sequence[bytes | None], arrived_ms: Int64s) -> None:
+        """Takes what has come: envelopes, label records, and the Kafka timestamps of these; -1 where unknown."""
+        if labels:
+            self._new_labels.append((self._known.add(labels, arrived_ms), arrived_ms))
+        if decisions:
+            self._parts.append(self._reader.read(decisions))
+
+    @property
+    def labels(self) -> int:
+        """How many events are labelled."""
+        return len(self._known)
+
+    def report(self) -> Report:
+        """What is seen now."""
+        logged = self._kept()
+        if self._skew is not None:
+            self._skew.add(self._reader.recorded, self._new_labels)
+        self._reader.recorded, self._new_labels = [], []
+        limits, policy = self._plan.pipeline.monitor, self._plan.pipeline.policy
+        measured = measure(
+            logged,
+            self._known,
+            self._manifest(logged),
+            policy.review_threshold,
+            limits.least_decisions,
+            limits.least_frauds,
+            self._periods,
+        )
+        skewed = None if self._skew is None else self._skew.result()
+        return Report(
+            pipeline=self._plan.pipeline.name,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            measured=measured,
+            skewed=skewed,
+            alarms=tuple(alarms_of(measured, skewed, limits)),
+        )
+
+    def _kept(self) -> Logged:
+        """The decisions that are looked at; what is older is let go."""
+        logged = concatenate(self._parts)
+        if len(logged):
+            logged = logged.take(np.argsort(logged.event_at_ms, kind="stable")[-self._most :])
+            oldest = newest_ms(logged) - max(self._periods.over_ms, self._periods.labels_over_ms)
+            logged = logged.take(logged.event_at_ms > oldest)
+        self._parts = [logged]
+        return logged
+
+    def _manifest(self, logged: Logged) -> Manifest | None:
+        """Of the model that scored the newest decision."""
+        version = next((name for name in logged.model[::-1].tolist() if name), None)
+        if self._registry is None or version is None:
+            return None
+        try:
+            return self._registry.manifest(version)
+        except DamagedModel:
+            return None
+
+
+class Sources:
+    """The decisions and labels of a pipeline on their topics: the newest, and then what comes.
+
+    Args:
+        settings: Which cluster, as whom.
+        plan: The pipeline.
+        labels_topic: Where its labels are; None: there are none.
+        most: How many decisions to begin before the end.
+
+    Attributes:
+        complete: Whether the decisions are read from the first one ever.
+
+    Raises:
+        UsageError: No topic holds every decision whole.
+        BrokerUnreachable, TopicError: The topics cannot be read.
+    """
+
+    def __init__(self, settings: Settings, plan: Plan, labels_topic: str | None, most: int) -> None:
+        self._scores = scores_topic(plan)
+        counts = {self._scores: most} | ({labels_topic: _MOST_LABELS} if labels_topic else {})
+        self._tail = TopicTail(settings, list(counts), newest=counts)
+        self.complete = self._scores in self._tail.complete
+
+    def feed(self, watch: Watch, for_s: float = 0.0) -> None:
+        """Hands the watch all that there is, and then what comes within so many seconds."""
+        deadline = time.monotonic() + for_s
+        while not self._tail.caught_up or time.monotonic() < deadline:
+            records = self._tail.poll(_AT_ONCE, wait_s=0.2)
+            decisions = [each.value for each in records if each.topic == self._scores]
+            labels = [each for each in records if each.topic != self._scores]
+            arrived_ms = np.array([each.timestamp_ms for each in labels], np.int64)
+            watch.add(decisions, [each.value for each in labels], arrived_ms)
+
+    def close(self) -> None:
+        """Lets the connection go."""
+        self._tail.close()
+
+
+def scores_topic(plan: Plan) -> str:
+    """The topic that holds every decision whole.
+
+    Raises:
+        UsageError: The pipeline has none.
+    """
+    for route in plan.pipeline.routes:
+        if route.carries is Selection.ALL and route.form is Form.ENVELOPE:
+            return route.topic
+    raise UsageError(
+        f"No route of {plan.pipeline.name} carries every decision as an envelope, so they cannot be watched.",
+        "Add one to its `routes`: {topic: fraud-scores, carries: all, form: envelope}.",
+    )
+
+
+def feed_files(watch: Watch, decisions: Path, labels: Path | None) -> None:
+    """Hands the lines of files to the watch: envelopes, and label records.
+
+    Raises:
+        DataError: One cannot be read.
+    """
+    if labels is not None:
+        lines = _lines(labels)
+        watch.add([], lines, np.full(len(lines), -1, np.int64))
+    lines = _lines(decisions)
+    for start in range(0, len(lines), _AT_ONCE):
+        watch.add(lines[start : start + _AT_ONCE], [], np.empty(0, np.int64))
+
+
+def _lines(path: Path) -> list[bytes | None]:
+    try:
+        return [line for line in path.read_bytes().splitlines() if line.strip()]
+    except OSError as failed:
+        raise DataError(f"{path} cannot be read: {failed.strerror}.", "Give a file with one record a line.") from None

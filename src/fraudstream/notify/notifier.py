@@ -1,0 +1,225 @@
+"""`fraudstream notify PIPELINE`: from the topics of alerts into the outbox, and out of it to people.
+
+It is a consumer of its own, far from scoring. Its place is in the store, in the transaction that holds the outbox's
+rows, and not in Kafka.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from fraudstream.define.pipeline import Pipeline
+from fraudstream.errors import StoreUnreachable
+from fraudstream.kafka.admin import KafkaAdmin
+from fraudstream.kafka.client import check_reachable
+from fraudstream.kafka.consumer import InputConsumer
+from fraudstream.notify.alert import NotAnAlert, alert_routes, input_topic_of, read_alert
+from fraudstream.notify.courier import Courier
+from fraudstream.notify.load import Notifications
+from fraudstream.notify.outbox import Outbox, Overtaken, Place
+from fraudstream.notify.select import Taken
+from fraudstream.settings import Settings
+from fraudstream.store.migrate import open_store
+
+_AT_ONCE = 500
+_WAIT_S = 0.5
+_PAUSE_S = 1.0
+_TIDY_EVERY_S = 3_600.0
+
+
+class Summary(NamedTuple):
+    """What a notifier did.
+
+    Attributes:
+        alerts: Records that were alerts of its pipelines.
+        others: Records that no scorer wrote; those of other pipelines are not counted.
+        told: Alerts put into notifications, once for each channel.
+        repeats: Alerts left out because the channel knew, once for each channel.
+        sent: Notifications taken by their channels.
+        put_off: Attempts that will be made again.
+        failed: Notifications that failed for good.
+    """
+
+    alerts: int
+    others: int
+    told: int
+    repeats: int
+    sent: int
+    put_off: int
+    failed: int
+
+
+class Notifier:
+    """Tells the channels of the pipelines' alerts.
+
+    Args:
+        settings: Which Kafka and which store.
+        pipelines: Whose alerts.
+        declared: The channels.
+        name: Under which it finds its place again.
+        from_beginning: Where it has no place yet: begin with the oldest alert kept, not with the next one.
+        keep_ms: How long notifications that were sent are kept.
+        note: Told what an operator should know, a line each.
+
+    Raises:
+        UsageError: A pipeline has no alerts.
+        DefinitionError: A channel's conditions name a pipeline or rule that is not there.
+        BrokerUnreachable, TopicError, StoreError: Kafka or the store are not ready.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        pipelines: Sequence[Pipeline],
+        declared: Notifications,
+        *,
+        name: str,
+        from_beginning: bool,
+        keep_ms: int,
+        note: Callable[[str], None],
+    ) -> None:
+        declared.check_against(pipelines)
+        self._pipelines = {(route.topic, each.input.name): each for each in pipelines for route in alert_routes(each)}
+        topics = list(dict.fromkeys(topic for topic, _ in self._pipelines))
+        check_reachable(settings)
+        self._ends = {} if from_beginning else KafkaAdmin(settings).end_offsets(topics)
+        self._outbox = Outbox(open_store(settings), name)
+        self._channels = list(declared.channels.values())
+        self._couriers = [Courier(self._outbox, channel, note) for channel in self._channels]
+        self._consumer = InputConsumer(
+            settings, topics, f"fraudstream-{name}", on_assigned=self._assigned, on_revoked=self._revoked
+        )
+        self._next: dict[Place, int | None] = {}
+        self._keep_ms = keep_ms
+        self._note = note
+        self._counts: Counter[str] = Counter()
+        self._ending = threading.Event()
+
+    def stop(self) -> None:
+        """Ends the run when what is in hand is done; may be called from a signal's handler."""
+        self._ending.set()
+
+    def run(self, *, until_caught_up: bool = False) -> Summary:
+        """Takes and delivers until stopped; with `until_caught_up` until all alerts are taken and nothing is due."""
+        tidied = -_TIDY_EVERY_S
+        try:
+            self._consumer.open()
+            for courier in self._couriers:
+                courier.start()
+            while not self._ending.is_set():
+                if time.monotonic() - tidied > _TIDY_EVERY_S:
+                    tidied = time.monotonic()
+                    now_ms = _now_ms()
+                    self._outbox.forget(now_ms - self._keep_ms, now_ms)
+                taken = self._step()
+                if until_caught_up and not taken and self._is_caught_up():
+                    break
+        finally:
+            for courier in self._couriers:
+                courier.end()
+            for courier in self._couriers:
+                if courier.is_alive():
+                    courier.join()
+            self._consumer.close()
+        return self._summary()
+
+    def _step(self) -> int:
+        """Takes what has come; returns how many records. After a failure of the store everything is read again."""
+        batch = self._consumer.poll(_AT_ONCE, _WAIT_S)
+        if not batch:
+            return 0
+        alerts: list[Taken] = []
+        moved: dict[Place, tuple[int | None, int]] = {}
+        counts: Counter[str] = Counter()
+        for message in batch:
+            place = (message.topic(), message.partition())
+            moved[place] = (self._next.get(place), message.offset() + 1)
+            self._read(message, alerts, counts)
+        try:
+            counts += self._outbox.take(self._channels, alerts, moved, _now_ms())
+        except Overtaken:
+            self._rewind()
+            return len(batch)
+        except StoreUnreachable as failed:
+            self._note(str(failed))
+            self._ending.wait(_PAUSE_S)
+            self._rewind()
+            return len(batch)
+        self._next.update({place: after for place, (_, after) in moved.items()})
+        self._counts += counts
+        for courier in self._couriers:
+            courier.wake()
+        return len(batch)
+
+    def _read(self, message: Any, alerts: list[Taken], counts: Counter[str]) -> None:
+        value = message.value() or b""
+        try:
+            pipeline = self._pipelines.get((message.topic(), input_topic_of(value)))
+            if pipeline is None:
+                return
+            document = read_alert(pipeline, value, message.key())
+            at_ms = round(datetime.fromisoformat(str(document["alert_at"])).timestamp() * 1_000)
+        except (NotAnAlert, ValueError):
+            counts["others"] += 1
+            return
+        counts["alerts"] += 1
+        alerts.append(Taken(document, message.key(), at_ms))
+
+    def _assigned(self, partitions: list[Any]) -> None:
+        """Reading begins where the store says; where it says nothing, with the next alert, which is noted."""
+        known = self._positions()
+        new = {
+            place: self._ends[place]
+            for place in ((p.topic, p.partition) for p in partitions)
+            if place not in known and place in self._ends
+        }
+        if new:
+            self._outbox.begin_at(new)
+        for partition in partitions:
+            place = (partition.topic, partition.partition)
+            self._next[place] = (known | new).get(place)
+            partition.offset = -1 if self._next[place] is None else self._next[place]
+
+    def _revoked(self, partitions: list[Any], _: bool) -> None:
+        for partition in partitions:
+            self._next.pop((partition.topic, partition.partition), None)
+
+    def _rewind(self) -> None:
+        assigned = self._consumer.assignment()
+        self._assigned(assigned)
+        self._consumer.rewind(assigned)
+
+    def _positions(self) -> dict[Place, int]:
+        """Where the store says that taking stands, once it answers."""
+        while True:
+            try:
+                return self._outbox.positions()
+            except StoreUnreachable:
+                if self._ending.wait(_PAUSE_S):
+                    raise
+
+    def _is_caught_up(self) -> bool:
+        return bool(self._next) and self._consumer.caught_up() and all(each.is_done() for each in self._couriers)
+
+    def _summary(self) -> Summary:
+        for courier in self._couriers:
+            self._counts += courier.counts
+        taken = self._counts
+        return Summary(
+            alerts=taken["alerts"],
+            others=taken["others"],
+            told=taken["told"],
+            repeats=taken["repeats"],
+            sent=taken["sent"],
+            put_off=taken["put off"],
+            failed=taken["failed"],
+        )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,71 @@
+"""The page on notifications says what the program does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from project import ROOT
+
+from fraudstream.notify.channels.apprise import AppriseChannel
+from fraudstream.notify.channels.webhook import Webhook, sign
+from fraudstream.notify.claims import LEASE_BEYOND_TIMEOUT_MS
+from fraudstream.notify.declaration import DEFAULT_TIMEOUT_MS, Grouping, Repeats, Retry, Template
+from fraudstream.notify.load import KEYS, load_notifications
+from fraudstream.notify.template import FIELDS
+from fraudstream.outbound import MOST_REPLY_BYTES
+from fraudstream.units import format_duration
+
+PAGE = (ROOT / "docs" / "notifications.md").read_text(encoding="utf-8")
+FENCES = dict(re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[::-1])
+ROWS = re.findall(r"^\| (`[^|]+`) \| ([^|]*?) ?\|", PAGE, re.MULTILINE)
+
+
+def test_the_example_has_no_problem(tmp_path: Path) -> None:
+    (tmp_path / "notify.yaml").write_text(FENCES["yaml"])
+    (tmp_path / "cases.url").write_text("https://cases.example.org/hooks/fraud\n")
+    (tmp_path / "cases.secret").write_text("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3\n")
+    declared = load_notifications(tmp_path / "notify.yaml", {"DESK_URL": "mailto://localhost?from=a@b.ch&to=c@d.ch"})
+    assert list(declared.channels) == ["desk", "cases"]
+    assert declared.channels["desk"].template.title == Template().title
+
+
+def test_every_key_and_default_is_listed() -> None:
+    listed = {name: default for names, default in ROWS for name in re.findall(r"`([\w.]+)`", names)}
+    heads = {name.partition(".")[0] for name in listed}
+    assert {*KEYS, *AppriseChannel.keys, *Webhook.keys} <= heads
+    retry = Retry()
+    assert listed["retry.attempts"] == f"`{retry.attempts}`"
+    assert listed["retry.first"] == f"`{format_duration(retry.first_ms)}`"
+    assert listed["retry.longest"] == f"`{format_duration(retry.longest_ms)}`"
+    assert listed["timeout"] == f"`{format_duration(DEFAULT_TIMEOUT_MS)}`"
+    assert listed["group.by"] == f"`{', '.join(Grouping().by)}`"
+    assert listed["repeats.by"] == f"`{', '.join(Repeats(after_ms=1).by)}`"
+    assert listed["template.most_lines"] == f"`{Template().most_lines}`"
+    assert LEASE_BEYOND_TIMEOUT_MS == 3_000 and "`timeout` and 3 seconds" in PAGE
+    assert MOST_REPLY_BYTES == 2**20 and "1 MB of an answer" in PAGE
+
+
+def test_every_field_is_listed_as_the_program_says_it() -> None:
+    listed = re.findall(r"^\| `(\w+)` \| (.+) \|$", PAGE.partition("Fields of templates:")[2], re.MULTILINE)
+    assert dict(listed[: len(FIELDS)]) == FIELDS
+
+
+def test_attempts_last_as_long_as_is_said() -> None:
+    from fraudstream.notify.timing import next_attempt_ms
+
+    hours = sum(next_attempt_ms(Retry(), each, None) for each in range(1, Retry().attempts)) / 3_600_000
+    assert 22 < hours < 26
+    assert "for about a day unless" in PAGE
+
+
+def test_a_receiver_can_copy_the_check() -> None:
+    names: dict[str, Any] = {}
+    exec(FENCES["python"], names)  # the page's own text
+    secret, body = b"s" * 24, b'{"id": 1}'
+    headers = {"webhook-id": "x", "webhook-timestamp": "12", "webhook-signature": sign(secret, "x", 12, body)}
+    assert names["is_ours"](secret, headers, body)
+    assert not names["is_ours"](b"t" * 24, headers, body)
+    assert not names["is_ours"](secret, headers, body + b" ")
+    assert not names["is_ours"](secret, headers | {"webhook-timestamp": "13"}, body)
