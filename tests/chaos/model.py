@@ -311,7 +311,9 @@ class ModelProgram:
             state.sequence += 1
         return decided
 
-    def decide(self, state: Any, rows: list[tuple[int, int]], labels: object, _: int) -> list[Decided]:
+    def decide(
+        self, state: Any, rows: list[tuple[int, int]], labels: object, _: int, __: object, ___: object
+    ) -> list[Decided]:
         decided = self.learn(state, rows, labels)
         self._process.point("after-state")
         return decided

@@ -10,7 +10,7 @@ from fraudstream.define.feature import FeatureKind
 from fraudstream.errors import UsageError
 from fraudstream.testing.cases import EventRow, load_case
 from fraudstream.testing.compare import differences, same
-from fraudstream.testing.decide import decide
+from fraudstream.testing.decide import Account, decide
 
 from .engines import ENGINES, duckdb_fast, oracle, supports
 from .vectorised import decisions
@@ -31,8 +31,10 @@ def test_a_case_holds(path: Path, engine: str) -> None:
     answers = ENGINES[engine](case.plan, case.rows)
     assert [answer.sequence for answer in answers] == list(range(len(events)))
     wrong: list[str] = []
+    account = Account()
     for row, answer in zip(events, answers, strict=True):
-        verdict = decide(case.plan, {**row.fields, **answer.features}, row.model_score)
+        values = {**row.fields, **answer.features}
+        verdict = decide(case.plan, values, row.model_score, event_at=row.event_at, account=account)
         wrong += differences(case.plan, row, answer, verdict)
     assert not wrong, f"{case.title}\n" + "\n".join(wrong)
 
@@ -58,8 +60,12 @@ def test_every_verdict_of_a_case_is_the_oracles(path: Path) -> None:
     """The engine decides as the plain rules and policy do, with the case's model scores left out."""
     case = load_case(path)
     events = [row for row in case.rows if isinstance(row, EventRow)]
-    for row, (answer, verdict) in zip(events, decisions(case.plan, case.rows), strict=True):
-        assert verdict == decide(case.plan, {**row.fields, **answer.features}, None), row.line
+    codes = [rule.definition.code for rule in case.plan.rules]
+    for off in (frozenset[str](), frozenset(codes[:1]), frozenset(codes)):
+        account = Account()
+        for row, (answer, verdict) in zip(events, decisions(case.plan, case.rows, off=off), strict=True):
+            values = {**row.fields, **answer.features}
+            assert verdict == decide(case.plan, values, None, event_at=row.event_at, off=off, account=account), row.line
 
 
 @pytest.mark.parametrize("kind", FeatureKind)

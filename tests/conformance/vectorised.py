@@ -11,6 +11,7 @@ import numpy as np
 from fraudstream.engine.batch import Batch
 from fraudstream.engine.column import Column
 from fraudstream.engine.decode import Decoder
+from fraudstream.engine.fallback import Account
 from fraudstream.engine.kernels.fingerprint import fingerprint
 from fraudstream.engine.program import Program
 from fraudstream.plan.plan import Plan
@@ -31,8 +32,11 @@ def vectorised(plan: Plan, rows: Any, sizes: tuple[int, ...] = (1, 3, 2, 7)) -> 
     return [answer for answer, _ in decisions(plan, rows, sizes)]
 
 
-def decisions(plan: Plan, rows: Any, sizes: tuple[int, ...] = (1, 3, 2, 7)) -> list[tuple[Answer, Verdict]]:
-    """The answers and verdicts, without a model."""
+def decisions(
+    plan: Plan, rows: Any, sizes: tuple[int, ...] = (1, 3, 2, 7), off: frozenset[str] = frozenset()
+) -> list[tuple[Answer, Verdict]]:
+    """The answers and verdicts, without a model; `off` names rules that are switched off."""
+    account = Account()
     program = Program(plan)
     state, decoder = program.new_state(), Decoder(plan.pipeline.event)
     result: list[tuple[Answer, Verdict]] = []
@@ -45,7 +49,7 @@ def decisions(plan: Plan, rows: Any, sizes: tuple[int, ...] = (1, 3, 2, 7)) -> l
         partition = np.array([row.partition for row in events], np.int32)
         offset = np.array([row.offset for row in events], np.int64)
         batch = Batch.of(decoded, "events", partition, offset)
-        found = program.decide(state, batch, labels_of(chunk), 0)
+        found = program.decide(state, batch, labels_of(chunk), 0, off, account)
         values = {name: plain_values(column) for name, column in found.features.items()}
         for i in range(len(events)):
             first = (int(found.duplicate_partition[i]), int(found.duplicate_offset[i]))
@@ -58,7 +62,9 @@ def decisions(plan: Plan, rows: Any, sizes: tuple[int, ...] = (1, 3, 2, 7)) -> l
             hits = [code for code, hit in zip(found.rule_codes, found.rule_hits[:, i], strict=True) if hit]
             score = None if np.isnan(found.score[i]) else float(found.score[i])
             outcome, level = OUTCOMES[found.outcome[i]], RISK_LEVELS[found.risk_level[i]]
-            result.append((answer, Verdict(outcome, score, level, tuple(hits))))  # type: ignore[arg-type]
+            by_amount, over_limit = (mask is not None and bool(mask[i]) for mask in (found.by_amount, found.over_limit))
+            verdict = Verdict(outcome, score, level, tuple(hits), by_amount, over_limit)  # type: ignore[arg-type]
+            result.append((answer, verdict))
     return result
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraudstream.define.decision import Action, ModelRef, Policy, Rule, Stage, ValueList
+from fraudstream.define.fallback import By, Fallback
 from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.load import parse_definition
 from fraudstream.define.monitoring import Limits
@@ -79,6 +80,8 @@ PIPELINES = st.builds(
     input=TOPICS,
     labels=st.none() | TOPICS,
     dead_letters=TOPICS,
+    control=TOPICS,
+    shadow=TOPICS,
     routes=st.lists(
         st.builds(
             Route,
@@ -111,7 +114,15 @@ PIPELINES = st.builds(
     ),
     monitor=st.builds(Limits, psi=SCORES, recall=st.none() | SCORES, least_decisions=st.integers(1, 10**9)),
     policy=st.builds(
-        Policy, medium=SCORES, review_at=st.none() | SCORES, precedence=st.permutations(list(Stage)).map(tuple)
+        Policy,
+        medium=SCORES,
+        review_at=st.none() | SCORES,
+        precedence=st.permutations(list(Stage)).map(tuple),
+        fallback=st.lists(
+            st.builds(Fallback, by=st.sampled_from(By), review_from=st.none() | SCORES, at_most=st.none() | SCORES),
+            min_size=1,
+            max_size=2,
+        ).map(tuple),
     ),
 )
 

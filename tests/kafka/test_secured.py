@@ -38,6 +38,7 @@ GRANTED = (
     ("topic", "streaming.transactions.legit", "WRITE"),
     ("topic", "streaming.transactions.fraud", "WRITE"),
     ("topic", "fraud-dead-letters", "WRITE"),
+    ("topic", "fraud-control", "READ"),
     ("group", GROUP, "READ"),
     ("transactional_id", GROUP, "WRITE"),
 )

@@ -71,6 +71,8 @@ def test_card_payments_has_the_topics_of_its_table() -> None:
         "fraud-scores": 6,
         "fraud-alerts": 3,
         "fraud-dead-letters": 1,
+        "fraud-control": 1,
+        "fraud-shadow": 1,
     }
     assert pipeline.model is not None
     assert {f"V{i}" for i in range(1, 29)} <= set(pipeline.model.features)

@@ -32,6 +32,8 @@ Topics
   writes  fraud-scores        6 partitions  every decision, form envelope
   writes  fraud-alerts        3 partitions  decisions to review or block, form alert
   writes  fraud-dead-letters  1 partition   what cannot become a decision
+  reads   fraud-control       1 partition   what is switched off
+  writes  fraud-shadow        1 partition   what other models would have decided
 
 History
   by card: 7d of events, about 56 bytes each
@@ -67,6 +69,7 @@ Decision
   list        blocked: 1 values, read by blocked
   model       lightgbm, 3 inputs:
     amount, share, rate
+  without it  rules
 
 Versions
 """  # noqa: E501

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fraudstream.runner import loop
+from fraudstream.runner import loop, pace
 from fraudstream.settings import Settings
 
 from .small import assert_once, events, pipeline, score_here
@@ -18,7 +18,7 @@ def test_paused_partitions_go_on_when_the_merge_has_caught_up(
     kafka_settings: Settings, tmp_path: Path, unique_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every partition holds more than may wait, so that at some time all are paused; each event is scored still."""
-    monkeypatch.setattr(loop, "LANE_ROWS", 400)
+    monkeypatch.setattr(pace, "LANE_ROWS", 400)
     monkeypatch.setattr(loop, "FETCH_ROWS", 500)
     bench = Workbench(kafka_settings, pipeline(), tmp_path, unique_id)
     bench.produce(bench.pipeline.input.name, *events(12_000))

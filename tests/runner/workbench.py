@@ -41,6 +41,8 @@ class Workbench:
             input=_renamed(pipeline.input, prefix),
             labels=_renamed(pipeline.labels, prefix) if pipeline.labels else None,
             dead_letters=_renamed(pipeline.dead_letters, prefix),
+            control=_renamed(pipeline.control, prefix),
+            shadow=_renamed(pipeline.shadow, prefix),
             routes=tuple(msgspec.structs.replace(route, topic=f"{prefix}.{route.topic}") for route in pipeline.routes),
         )
         self.file = folder / "pipeline.yaml"

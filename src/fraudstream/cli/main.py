@@ -35,6 +35,8 @@ LazyGroup.table = {
     "store": LazyCommand("fraudstream.cli.store", "Make and see the tables of the operational store."),
     "audit": LazyCommand("fraudstream.cli.audit", "List and verify the chain of who changed what."),
     "dataset": LazyCommand("fraudstream.cli.dataset", "Write a history's features and labels as a table."),
+    "kill": LazyCommand("fraudstream.cli.kill", "Switch a pipeline's model or one of its rules off, within a second."),
+    "revive": LazyCommand("fraudstream.cli.revive", "Switch a pipeline's model or one of its rules on again."),
     "evaluate": LazyCommand("fraudstream.cli.evaluate", "Judge a pipeline's model on several periods of a history."),
     "train": LazyCommand("fraudstream.cli.train", "Train a pipeline's model from a history."),
     "model": LazyCommand("fraudstream.cli.model", "List, promote and roll back the versions of a pipeline's model."),

@@ -36,10 +36,11 @@ def create(
 ) -> None:
     """Create the topics of a pipeline, or the topics named. Those that are there already stay as they are."""
     settings = settings_from(bootstrap_servers, config, values)
+    compacted: list[str] = []
     if partitions is not None:
         wanted = dict.fromkeys(names, partitions)
     elif len(names) == 1:
-        wanted = _topics_of_pipeline(names[0], settings)
+        wanted, compacted = _topics_of_pipeline(names[0], settings)
     else:
         raise UsageError(
             f"{len(names)} names are given without --partitions.",
@@ -53,7 +54,9 @@ def create(
     from fraudstream.kafka.client import check_reachable
 
     check_reachable(settings)
-    done = KafkaAdmin(settings).create_topics(wanted, {n: v for n, _, v in pairs}, replicas=replicas)
+    done = KafkaAdmin(settings).create_topics(
+        wanted, {n: v for n, _, v in pairs}, replicas=replicas, compacted=compacted
+    )
     if as_json:
         show_json({"created": done.made, "existing": done.existing})
         return
@@ -90,8 +93,9 @@ def list_topics(
         show_note(f"There are no topics at {settings.bootstrap_servers} yet.")
 
 
-def _topics_of_pipeline(name: str, settings: Settings) -> dict[str, int]:
-    """Partitions by topic of a pipeline, found by name or file."""
+def _topics_of_pipeline(name: str, settings: Settings) -> tuple[dict[str, int], list[str]]:
+    """Partitions by topic of a pipeline, found by name or file, and which of them are compacted."""
     from fraudstream.pipelines import find_pipeline
 
-    return dict(find_pipeline(name).topics_to_create())
+    pipeline = find_pipeline(name)
+    return dict(pipeline.topics_to_create()), pipeline.compacted_topics()

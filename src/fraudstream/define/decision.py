@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from fraudstream.define.fallback import DEFAULT_LADDER, Fallback
+
 
 class Outcome(StrEnum):
     """What is to be done with a transaction, from mildest to strictest."""
@@ -108,6 +110,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         review_at: The score from which the outcome is at least `review`; unless said, `high`.
         block_at: The score from which it is `block`; unless said, `critical`.
         precedence: Who speaks, weakest first. `allow` resets to approve what spoke before it; the others raise.
+        fallback: Who decides while the model does not: the first step that can.
     """
 
     medium: float = 0.3
@@ -116,6 +119,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     review_at: float | None = None
     block_at: float | None = None
     precedence: tuple[Stage, ...] = (Stage.ALLOW, Stage.MODEL, Stage.REVIEW, Stage.BLOCK)
+    fallback: tuple[Fallback, ...] = DEFAULT_LADDER
 
     @property
     def review_threshold(self) -> float:

@@ -15,7 +15,7 @@ from fraudstream.define.load_decision import read_limits, read_model, read_polic
 from fraudstream.define.load_event import read_event
 from fraudstream.define.load_features import read_features
 from fraudstream.define.load_topics import read_lists, read_routes, read_topic
-from fraudstream.define.pipeline import Pipeline, Topic
+from fraudstream.define.pipeline import DEFAULT_CONTROL, DEFAULT_SHADOW, Pipeline, Topic
 from fraudstream.define.reader import Reader
 from fraudstream.define.yaml_tree import LocatedProblem, Node, YamlRefused, read_tree
 from fraudstream.errors import DefinitionError
@@ -125,6 +125,8 @@ def _pipeline(read: Reader, tree: Node, folder: Path | None) -> Pipeline | None:
         labels=read_topic(read, "labels", parts.get("labels")),
         dead_letters=read_topic(read, "dead_letters", parts.get("dead_letters"), DEFAULT_DEAD_LETTERS.partitions)
         or DEFAULT_DEAD_LETTERS,
+        control=read_topic(read, "control", parts.get("control"), DEFAULT_CONTROL.partitions) or DEFAULT_CONTROL,
+        shadow=read_topic(read, "shadow", parts.get("shadow"), DEFAULT_SHADOW.partitions) or DEFAULT_SHADOW,
         routes=read_routes(read, parts.get("routes")),
         lists=read_lists(read, parts.get("lists"), folder),
         features=read_features(read, parts.get("features")),

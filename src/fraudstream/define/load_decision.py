@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fraudstream.define.decision import Action, ModelRef, Policy, Rule, Stage
+from fraudstream.define.load_fallback import read_fallback
 from fraudstream.define.monitoring import Limits
 from fraudstream.define.reader import Reader
 from fraudstream.define.yaml_tree import Node
@@ -54,9 +55,12 @@ def read_policy(read: Reader, node: Node | None) -> Policy:
     """The policy, with defaults for what is not said."""
     parts = read.mapping("policy", node, Policy.__struct_fields__)
     chosen: dict[str, Any] = {
-        name: read.number(f"policy.{name}", part) for name, part in parts.items() if name != "precedence"
+        name: read.number(f"policy.{name}", part)
+        for name, part in parts.items()
+        if name not in ("precedence", "fallback")
     }
     chosen["precedence"] = _stages(read, parts.get("precedence"))
+    chosen["fallback"] = read_fallback(read, parts.get("fallback"))
     return Policy(**{name: value for name, value in chosen.items() if value is not None})
 
 

@@ -54,6 +54,10 @@ DEFAULT_ROUTES = (
 )
 
 
+DEFAULT_CONTROL = Topic(name="fraud-control", partitions=1)
+DEFAULT_SHADOW = Topic(name="fraud-shadow", partitions=1)
+
+
 class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A pipeline.
 
@@ -63,6 +67,8 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         input: The topic it reads from.
         labels: The topic of labels, or None. Needed by features of the label kinds.
         dead_letters: Where input goes that cannot become a decision.
+        control: Where it is said what is switched off; a compacted topic that pipelines may share.
+        shadow: Where the scores of challengers go, and those of events that the model did not score when they came.
         routes: Where decisions go.
         lists: Lists that features look values up in.
         features: The features.
@@ -79,6 +85,8 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     input: Topic
     labels: Topic | None = None
     dead_letters: Topic = Topic(name="fraud-dead-letters", partitions=1)
+    control: Topic = DEFAULT_CONTROL
+    shadow: Topic = DEFAULT_SHADOW
     routes: tuple[Route, ...] = DEFAULT_ROUTES
     lists: tuple[ValueList, ...] = ()
     features: tuple[Feature, ...] = ()
@@ -91,10 +99,15 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def topics_to_create(self) -> list[tuple[str, int]]:
         """Every topic the pipeline reads or writes, with its number of partitions."""
-        named = [self.input, self.labels, *self.routes, self.dead_letters]
+        named = [self.input, self.labels, *self.routes, self.dead_letters, self.control]
+        named.append(self.shadow if self.model is not None else None)
         partitions = {
             topic.topic if isinstance(topic, Route) else topic.name: topic.partitions
             for topic in named
             if topic is not None
         }
         return list(partitions.items())
+
+    def compacted_topics(self) -> list[str]:
+        """Those of them that keep the newest record of each key for ever, and need no other."""
+        return [self.control.name]

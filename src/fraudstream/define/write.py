@@ -8,7 +8,7 @@ import msgspec
 
 from fraudstream.define.decision import ModelRef, Rule, ValueList
 from fraudstream.define.feature import Feature, FeatureKind
-from fraudstream.define.pipeline import DEFAULT_ROUTES, Pipeline, Route, Topic
+from fraudstream.define.pipeline import DEFAULT_CONTROL, DEFAULT_ROUTES, DEFAULT_SHADOW, Pipeline, Route, Topic
 from fraudstream.schema.event import Event, Field, FieldType
 
 
@@ -52,6 +52,12 @@ def _document(pipeline: Pipeline) -> dict[str, Any]:
     if pipeline.labels is not None:
         document["labels"] = _topic(pipeline.labels, 6)
     document["dead_letters"] = _topic(pipeline.dead_letters, 1)
+    for name, topic, usual in (
+        ("control", pipeline.control, DEFAULT_CONTROL),
+        ("shadow", pipeline.shadow, DEFAULT_SHADOW),
+    ):
+        if topic != usual:
+            document[name] = _topic(topic, usual.partitions)
     if pipeline.routes != DEFAULT_ROUTES:
         document["routes"] = [_route(route) for route in pipeline.routes]
     if pipeline.lists:

@@ -25,11 +25,12 @@ class Rules:
         self.codes = tuple(rule.definition.code for rule in plan.rules)
         self._predicates = [compile_predicate(rule.when) for rule in plan.rules]
 
-    def hits(self, columns: Mapping[str, Column], n: int) -> Bools:
-        """bool[rules, n], where each rule hits; null is no hit."""
+    def hits(self, columns: Mapping[str, Column], n: int, off: frozenset[str] = frozenset()) -> Bools:
+        """bool[rules, n], where each rule hits; null is no hit, and one that is switched off has none."""
         hits = np.zeros((len(self._predicates), n), np.bool_)
-        for row, predicate in zip(hits, self._predicates, strict=True):
-            row[:] = predicate(columns, n)
+        for code, row, predicate in zip(self.codes, hits, self._predicates, strict=True):
+            if code not in off:
+                row[:] = predicate(columns, n)
         return hits
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ class Decisions:
         duplicate: bool[n]: its id was there before.
         duplicate_partition: int64[n]: where the first event of that id came from; anything where it is no duplicate.
         duplicate_offset: int64[n]: likewise.
-        degraded: bool[n]: the model did not take part.
+        degraded: bool[n]: the model, or a rule that was switched off, did not take part.
         features: The features, by name, in the plan's order.
         versions: What the decisions were made with: pipeline, rules, lists, model.
         decided_at_ms: When.
@@ -38,6 +38,11 @@ class Decisions:
         event_id: The event's id, or None where the pipeline's events have none.
         key: The event's key, or None.
         amount: The money at stake, or None.
+        off: The codes of what took no part: rules that were switched off, and MODEL_SCORE where there was no model,
+            it was switched off, or it failed.
+        by_amount: bool[n]: the amount alone gave the outcome, without the model; None where no event was decided so.
+        over_limit: bool[n]: reviewed because no more money may be approved without the model; or None.
+        inputs: The model's inputs, float64[n] each; empty without a model.
     """
 
     batch: Batch
@@ -60,3 +65,7 @@ class Decisions:
     event_id: Column | None = None
     key: Column | None = None
     amount: Column | None = None
+    off: tuple[str, ...] = ()
+    by_amount: Bools | None = None
+    over_limit: Bools | None = None
+    inputs: list[Floats] = field(default_factory=list)

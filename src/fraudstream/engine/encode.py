@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 
 from fraudstream.define.decision import Outcome, RiskLevel
+from fraudstream.define.fallback import BY_AMOUNT, MODEL_SCORE, OVER_LIMIT
 from fraudstream.define.pipeline import Form
 from fraudstream.engine.batch import Batch
 from fraudstream.engine.column import Bools, Column, Int64s
@@ -19,8 +20,6 @@ from fraudstream.plan.plan import Plan
 from fraudstream.schema.types import Kind
 from fraudstream.units import format_instant
 
-MODEL_SCORE = "MODEL_SCORE"
-"""The reason code of a model's score that reached the review threshold."""
 FLAGS = ("late", "duplicate", "degraded")
 
 _OUTCOMES = tuple(f'"{outcome.value}"' for outcome in Outcome)
@@ -106,6 +105,8 @@ def _envelope(writer: RecordWriter, decisions: Decisions, rows: Int64s) -> None:
     _features(writer, decisions)
     writer.literal(f',"versions":{_json(decisions.versions)},"flags":')
     writer.hits(np.stack([decisions.late, decisions.duplicate, decisions.degraded]), FLAGS)
+    if decisions.off:
+        writer.literal(f',"off":{_json(decisions.off)}')
     writer.literal(',"duplicate_of":')
     writer.nothing_where_null(decisions.duplicate, parts=3)
     writer.literal('{"partition":')
@@ -211,9 +212,13 @@ def _reasons_and_rules(writer: RecordWriter, decisions: Decisions) -> None:
 
 
 def _reasons(decisions: Decisions) -> tuple[Bools, tuple[str, ...]]:
-    """bool[rules + 1, n] and the codes: those of rules, then the model's."""
-    by_model = decisions.model_score >= decisions.threshold
-    return np.vstack([decisions.rule_hits, by_model]), (*decisions.rule_codes, MODEL_SCORE)
+    """bool[reasons, n] and the codes: those of rules, then the model's, then those of the fallback if it decided."""
+    hits, codes = [decisions.rule_hits, decisions.model_score >= decisions.threshold], [MODEL_SCORE]
+    for rows, code in ((decisions.by_amount, BY_AMOUNT), (decisions.over_limit, OVER_LIMIT)):
+        if rows is not None:
+            hits.append(rows)
+            codes.append(code)
+    return np.vstack(hits), (*decisions.rule_codes, *codes)
 
 
 def _keys(decisions: Decisions, rows: Int64s) -> list[bytes | None]:

@@ -11,14 +11,18 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
+from fraudstream.define.fallback import MODEL_SCORE
 from fraudstream.engine.batch import Batch
 from fraudstream.engine.column import Floats
 from fraudstream.engine.decide import Decider, Rules
 from fraudstream.engine.decisions import Decisions
+from fraudstream.engine.fallback import Account, Ladder
 from fraudstream.engine.featurize import Features, Featurizer, split_coordinates
 from fraudstream.plan.plan import Plan
 from fraudstream.state.ids import Labels
 from fraudstream.state.state import State
+
+NOTHING: frozenset[str] = frozenset()
 
 
 class Scorer(Protocol):
@@ -28,8 +32,8 @@ class Scorer(Protocol):
     def version(self) -> str:
         """What decisions name the model by."""
 
-    def score(self, inputs: list[Floats]) -> Floats:
-        """float64[n] in 0…1 from one float64[n] an input, null as NaN."""
+    def score(self, inputs: list[Floats]) -> Floats | None:
+        """float64[n] in 0…1 from one float64[n] an input, null as NaN; None where the model failed."""
 
 
 class Program:
@@ -37,7 +41,8 @@ class Program:
 
     Args:
         plan: The plan.
-        scorer: The model. Without one a pipeline that declares a model decides by its rules, flagged `degraded`.
+        scorer: The model; it may be replaced between two batches. Without one a pipeline that declares a model decides
+            by its fallback ladder, flagged `degraded`.
     """
 
     def __init__(self, plan: Plan, scorer: Scorer | None = None) -> None:
@@ -46,6 +51,7 @@ class Program:
         self._featurize = Featurizer(plan)
         self._rules = Rules(plan)
         self._decider = Decider(plan)
+        self._ladder = Ladder(plan)
         self._inputs = plan.pipeline.model.features if plan.pipeline.model else ()
 
     def new_state(self) -> State:
@@ -67,7 +73,15 @@ class Program:
         """The model's inputs, float64[n] each, null as NaN."""
         return [features.columns[name].as_float() for name in self._inputs]
 
-    def decide(self, state: State, batch: Batch, labels: Labels, decided_at_ms: int) -> Decisions:
+    def decide(
+        self,
+        state: State,
+        batch: Batch,
+        labels: Labels,
+        decided_at_ms: int,
+        off: frozenset[str] = NOTHING,
+        account: Account | None = None,
+    ) -> Decisions:
         """Decides a batch and moves the state on.
 
         Args:
@@ -75,11 +89,21 @@ class Program:
             batch: Events in processing order.
             labels: Labels with their places among the events.
             decided_at_ms: What the decisions give as their instant; nothing is computed from it.
+            off: Codes of rules that are switched off, and MODEL_SCORE for the model.
+            account: What was approved without the model so far; moved on. A new one unless given.
         """
         sequence = state.sequence
-        return self.judge(batch, self.featurize(state, batch, labels), sequence, decided_at_ms)
+        return self.judge(batch, self.featurize(state, batch, labels), sequence, decided_at_ms, off, account)
 
-    def judge(self, batch: Batch, features: Features, sequence: int, decided_at_ms: int) -> Decisions:
+    def judge(
+        self,
+        batch: Batch,
+        features: Features,
+        sequence: int,
+        decided_at_ms: int,
+        off: frozenset[str] = NOTHING,
+        account: Account | None = None,
+    ) -> Decisions:
         """Decides a batch whose features are known.
 
         Args:
@@ -87,21 +111,28 @@ class Program:
             features: Theirs, as `featurize` of this program or one with the same features gave them.
             sequence: The first event's place in processing order.
             decided_at_ms: What the decisions give as their instant.
+            off: As of `decide`.
+            account: As of `decide`.
         """
         n = len(batch)
-        hits = self._rules.hits(features.columns, n)
-        model_score = np.full(n, np.nan)
-        if self.scorer is not None and n:
-            model_score = self.scorer.score(self.inputs(features))
+        event = self.plan.pipeline.event
+        hits = self._rules.hits(features.columns, n, off)
+        inputs = self.inputs(features)
+        model_score = self._model_score(inputs, off) if n else np.empty(0)
+        is_off = model_score is None
+        if model_score is None:
+            model_score = np.full(n, np.nan)
         outcome, score, risk_level = self._decider.decide(hits, model_score)
+        alone = np.isnan(model_score) if self._inputs else np.zeros(n, np.bool_)
+        amount = features.columns[event.amount] if event.amount else None
+        fell = self._ladder.decide(outcome, alone, off, batch.event_at_ms, amount, account or Account())
         duplicate = features.first >= 0
         first_partition, first_offset = split_coordinates(features.first)
-        event = self.plan.pipeline.event
         columns = features.columns
         return Decisions(
             batch=batch,
             sequence=sequence + np.arange(n, dtype=np.int64),
-            outcome=outcome,
+            outcome=outcome if fell is None else fell.outcome,
             score=score,
             model_score=model_score,
             risk_level=risk_level,
@@ -111,19 +142,37 @@ class Program:
             duplicate=duplicate,
             duplicate_partition=first_partition,
             duplicate_offset=first_offset,
-            degraded=np.isnan(model_score) if self._inputs else np.zeros(n, np.bool_),
+            degraded=alone | self._has_off_rules(off),
             features={feature.name: columns[feature.name] for feature in self.plan.features},
-            versions=self.versions(),
+            versions=self.versions(with_model=not is_off),
             decided_at_ms=decided_at_ms,
             threshold=self.plan.pipeline.policy.review_threshold,
             event_id=columns[event.id] if event.id else None,
             key=columns[event.key] if event.key else None,
-            amount=columns[event.amount] if event.amount else None,
+            amount=amount,
+            off=self._named_off(off, is_off),
+            by_amount=None if fell is None else fell.by_amount,
+            over_limit=None if fell is None else fell.over_limit,
+            inputs=inputs,
         )
 
-    def versions(self) -> dict[str, str]:
+    def _model_score(self, inputs: list[Floats], off: frozenset[str]) -> Floats | None:
+        """float64[n], or None where the model takes no part: there is none, it is switched off, or it failed."""
+        if self.scorer is None or MODEL_SCORE in off:
+            return None
+        return self.scorer.score(inputs)
+
+    def _has_off_rules(self, off: frozenset[str]) -> bool:
+        return not off.isdisjoint(self._rules.codes)
+
+    def _named_off(self, off: frozenset[str], is_model_off: bool) -> tuple[str, ...]:
+        """The codes of what took no part, the model's first."""
+        model = (MODEL_SCORE,) if is_model_off and self._inputs else ()
+        return model + tuple(code for code in self._rules.codes if code in off)
+
+    def versions(self, *, with_model: bool = True) -> dict[str, str]:
         """What decisions are made with now."""
         versions = {name: str(value) for name, value in msgspec.structs.asdict(self.plan.versions).items()}
-        if self.scorer is not None:
+        if self.scorer is not None and with_model:
             versions["model"] = self.scorer.version
         return versions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -65,7 +65,12 @@ class KafkaAdmin:
         }
 
     def create_topics(
-        self, wanted: Mapping[str, int], config: Mapping[str, str] | None = None, *, replicas: int = -1
+        self,
+        wanted: Mapping[str, int],
+        config: Mapping[str, str] | None = None,
+        *,
+        replicas: int = -1,
+        compacted: Collection[str] = (),
     ) -> Created:
         """Makes the topics that are missing; running it again changes nothing.
 
@@ -73,6 +78,7 @@ class KafkaAdmin:
             wanted: Partitions by topic name.
             config: Topic configuration of those made, e.g. `{"retention.ms": "-1"}`.
             replicas: Copies of each partition; -1 is the cluster's default.
+            compacted: Topics of which the newest record of each key is kept for ever.
 
         Raises:
             TopicError: A topic is there with another number of partitions (nothing is made then), or cannot be made.
@@ -86,7 +92,11 @@ class KafkaAdmin:
                 "A key's partition depends on that number: declare the number it has, or delete the topic first.",
             )
         missing = [name for name in wanted if name not in there]
-        new = [NewTopic(n, wanted[n], replicas, config=dict(config or {})) for n in missing]
+        compact = {"cleanup.policy": "compact"}
+        new = [
+            NewTopic(n, wanted[n], replicas, config=dict(config or {}) | (compact if n in compacted else {}))
+            for n in missing
+        ]
         if new:
             for name, future in self._client.create_topics(new, operation_timeout=self._timeout_s).items():
                 self._asked(f"Creating the topic {name}", future.result, unless=KafkaError.TOPIC_ALREADY_EXISTS)

@@ -47,6 +47,7 @@ class TopicTail:
         topics: The topics.
         from_beginning: Whether to begin with the oldest record kept.
         newest: With how many records before the end to begin, by topic, about, of all its partitions together.
+        fetch_wait_ms: How long the broker may wait with an answer while there is nothing; what comes is sent at once.
 
     Attributes:
         complete: The topics of which it begins with the first record there ever was: nothing was left out or deleted.
@@ -63,6 +64,7 @@ class TopicTail:
         *,
         from_beginning: bool = False,
         newest: Mapping[str, int] | None = None,
+        fetch_wait_ms: int = 20,
     ) -> None:
         check_reachable(settings)
         self._settings = settings
@@ -85,7 +87,7 @@ class TopicTail:
             "enable.auto.offset.store": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 20,
+            "fetch.wait.max.ms": fetch_wait_ms,
             "fetch.queue.backoff.ms": 5,
             "error_cb": lambda error: LOGGER.warning("reader: %s", error.str()),
         }

@@ -35,6 +35,7 @@ def check_topics(scope: Scope) -> None:
     if not _PIPELINE_NAME.fullmatch(pipeline.name):
         scope.problem("name", f"{pipeline.name[:80]!r} is not a pipeline name.", "Use lower case words and dashes.")
     topics = {"input": pipeline.input, "labels": pipeline.labels, "dead_letters": pipeline.dead_letters}
+    topics |= {"control": pipeline.control, "shadow": pipeline.shadow if pipeline.model is not None else None}
     named = [(path, topic.name, topic.partitions) for path, topic in topics.items() if topic is not None]
     named += [(f"routes.{i}", route.topic, route.partitions) for i, route in enumerate(pipeline.routes)]
     seen: dict[str, str] = {}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from fraudstream.define.decision import Action, Rule
+from fraudstream.define.fallback import RESERVED_CODES
 from fraudstream.define.pipeline import Pipeline
 from fraudstream.define.reader import suggestion
 from fraudstream.errors import DefinitionError, Problem
@@ -18,6 +19,7 @@ from fraudstream.plan.check import (
     check_topics,
     read_lists,
 )
+from fraudstream.plan.fallback import plan_fallback
 from fraudstream.plan.features import logs_of, plan_features
 from fraudstream.plan.identity import state_identity, versions_of
 from fraudstream.plan.plan import Plan, PlannedRule
@@ -25,7 +27,6 @@ from fraudstream.plan.scope import Scope
 from fraudstream.schema.columns import columns_of
 from fraudstream.units import parse_duration
 
-MODEL_CODE = "MODEL_SCORE"
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{1,62}")
 
 
@@ -62,6 +63,7 @@ def try_plan(pipeline: Pipeline, broken: Iterable[str] = ()) -> tuple[Plan | Non
     rules = _plan_rules(scope)
     check_model(scope)
     check_policy(scope)
+    fallback = plan_fallback(scope)
     if scope.problems or scope.broken:
         return None, scope.problems
     logs = logs_of(features, pipeline.max_keys)
@@ -73,6 +75,7 @@ def try_plan(pipeline: Pipeline, broken: Iterable[str] = ()) -> tuple[Plan | Non
         features=features,
         logs=logs,
         rules=rules,
+        fallback=fallback,
         lists=lists,
         dedup_ms=dedup_ms,
         max_future_ms=parse_duration(pipeline.event.max_future),
@@ -90,8 +93,8 @@ def _plan_rules(scope: Scope) -> tuple[PlannedRule, ...]:
         if not _CODE.fullmatch(rule.code):
             advice = "Use upper case, digits and '_', like CARD_TESTING."
             scope.problem(path, f"{rule.code[:80]!r} is not a rule code.", advice)
-        if rule.code in planned or rule.code == MODEL_CODE:
-            advice = f"Each rule has a code of its own; {MODEL_CODE} is the model's."
+        if rule.code in planned or rule.code in RESERVED_CODES:
+            advice = f"Each rule has a code of its own; {', '.join(RESERVED_CODES)} are the model's and its fallback's."
             scope.problem(path, "the code is taken.", advice)
         if rule.score is not None and not 0 <= rule.score <= 1:
             scope.problem(f"{path}.score", f"{rule.score}.", "Use 0 to 1.")

@@ -9,7 +9,7 @@ import msgspec
 
 from fraudstream.plan.identity import describe_state
 from fraudstream.plan.plan import Plan
-from fraudstream.plan.sentences import feature_sentence, rule_sentence
+from fraudstream.plan.sentences import fallback_sentence, feature_sentence, rule_sentence
 from fraudstream.units import format_duration
 
 _FIELD_PARTS = ("type", "path", "scale", "format", "required")
@@ -185,6 +185,7 @@ def _policy(plan: Plan) -> dict[str, tuple[Any, str]]:
         "review_at": policy.review_threshold,
         "block_at": policy.block_threshold,
         "precedence": " < ".join(policy.precedence),
+        "fallback": fallback_sentence(policy),
     }
     return {name: (value, str(value)) for name, value in parts.items()}
 
@@ -196,6 +197,9 @@ def _topics(plan: Plan) -> dict[str, tuple[Any, str]]:
         parts["labels"] = pipeline.labels.name
     parts |= {f"routes.{route.topic}": f"{route.carries}, form {route.form}" for route in pipeline.routes}
     parts["dead_letters"] = pipeline.dead_letters.name
+    parts["control"] = pipeline.control.name
+    if pipeline.model is not None:
+        parts["shadow"] = pipeline.shadow.name
     parts["event.key"] = pipeline.event.key or "none"
     parts["event.amount"] = pipeline.event.amount or "none"
     parts["sensitive fields"] = ", ".join(field.name for field in pipeline.event.fields if field.sensitive) or "none"

@@ -12,6 +12,7 @@ from fraudstream.plan.plan import KeyedLog, Plan, Stored, StoredKind
 from fraudstream.plan.sentences import (
     CARRIES,
     bands_sentence,
+    fallback_sentence,
     feature_sentence,
     rule_sentence,
     thresholds_sentence,
@@ -66,6 +67,8 @@ def outline(plan: Plan) -> dict[str, Any]:
                 for route in pipeline.routes
             ],
             "dead_letters": pipeline.dead_letters.name,
+            "control": pipeline.control.name,
+            "shadow": pipeline.shadow.name if pipeline.model else None,
         },
         "logs": [
             {
@@ -95,6 +98,7 @@ def outline(plan: Plan) -> dict[str, Any]:
             "review_at": policy.review_threshold,
             "block_at": policy.block_threshold,
             "precedence": policy.precedence,
+            "fallback": policy.fallback,
         },
         "needs_one_process": needs_one_process(plan),
         "state_identity": plan.state_identity,
@@ -155,6 +159,10 @@ def _topic_lines(plan: Plan) -> list[str]:
     ]
     letters = pipeline.dead_letters
     table.append(("writes", letters.name, _partitions(letters.partitions), "what cannot become a decision"))
+    control, shadow = pipeline.control, pipeline.shadow
+    table.append(("reads", control.name, _partitions(control.partitions), "what is switched off"))
+    if pipeline.model is not None:
+        table.append(("writes", shadow.name, _partitions(shadow.partitions), "what other models would have decided"))
     return _aligned(table)
 
 
@@ -208,7 +216,8 @@ def _decision_lines(plan: Plan) -> list[str]:
         return [*lines, "model       none: rules alone decide"]
     chosen = "".join(f", {name} {value}" for name, value in pipeline.model.parameters.items())
     lines.append(f"model       {pipeline.model.trainer}{chosen}, {len(pipeline.model.features)} inputs:")
-    return [*lines, *(f"  {line}" for line in _wrapped(pipeline.model.features))]
+    lines += [f"  {line}" for line in _wrapped(pipeline.model.features)]
+    return [*lines, f"without it  {fallback_sentence(policy)}"]
 
 
 def _version_lines(plan: Plan) -> list[str]:

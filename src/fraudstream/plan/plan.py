@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from fraudstream.define.decision import Rule, ValueList
+from fraudstream.define.fallback import By
 from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.pipeline import Pipeline
 from fraudstream.plan.expression import Node
@@ -120,6 +121,16 @@ class PlannedRule(msgspec.Struct, frozen=True, kw_only=True):
     score: float
 
 
+class PlannedFallback(msgspec.Struct, frozen=True, kw_only=True):
+    """A step of the fallback ladder, with amounts in minor units; None where it has no such limit."""
+
+    by: By
+    review_from_minor: int | None
+    block_from_minor: int | None
+    at_most_minor: int | None
+    per_ms: int
+
+
 class Versions(msgspec.Struct, frozen=True, kw_only=True):
     """What a decision was made with: hashes of content, so equal versions are equal definitions."""
 
@@ -138,6 +149,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         features: All features in an order in which each comes after those it uses.
         logs: The keyed histories, in order of first use.
         rules: The rules in their declared order.
+        fallback: Who decides while the model does not; empty without a model.
         lists: The lists with their values.
         dedup_ms: The horizon of deduplication; 0 where events have no id.
         max_future_ms: How far event time may run ahead of the Kafka timestamp.
@@ -152,6 +164,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[PlannedFeature, ...]
     logs: tuple[KeyedLog, ...]
     rules: tuple[PlannedRule, ...]
+    fallback: tuple[PlannedFallback, ...] = ()
     lists: tuple[ValueList, ...]
     dedup_ms: int
     max_future_ms: int

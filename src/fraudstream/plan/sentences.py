@@ -70,6 +70,21 @@ def bands_sentence(policy: Policy) -> str:
     return f"MEDIUM from {policy.medium:g}, HIGH from {policy.high:g}, CRITICAL from {policy.critical:g}"
 
 
+def fallback_sentence(policy: Policy) -> str:
+    """Who decides while the model does not: `rules, at most 1000 approved in 1h; else by amount: review from 50`."""
+    steps = []
+    for step in policy.fallback:
+        limits = [
+            f"{word} from {limit:g}"
+            for word, limit in (("review", step.review_from), ("block", step.block_from))
+            if limit is not None
+        ]
+        said = f"by amount: {', '.join(limits)}" if limits else step.by.value
+        most = "" if step.at_most is None else f", at most {step.at_most:g} approved in {step.per}"
+        steps.append(said + most)
+    return "; else ".join(steps)
+
+
 def thresholds_sentence(policy: Policy) -> str:
     """Where the outcomes begin."""
     return f"review from {policy.review_threshold:g}, block from {policy.block_threshold:g}"

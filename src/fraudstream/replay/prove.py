@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import orjson
 
+from fraudstream.define.fallback import OVER_LIMIT
 from fraudstream.engine.column import Int64s
 from fraudstream.engine.decode import Decoder
 from fraudstream.engine.encode import Encoder, mask
+from fraudstream.engine.fallback import Account
 from fraudstream.engine.program import Program
 from fraudstream.errors import DamagedModel, DataError, ModelError
 from fraudstream.models.artifact import load_version
@@ -168,7 +170,9 @@ def _prove_once(
     batch = batch_of(plan, decoder, past, own, topic)
     state.sequence = decision.sequence
     due = waiting.due(batch.event_at_ms, past.decided_at_ms[own])
-    made = program.decide(state, batch, due, decision.decided_at)
+    # How much had been approved without the model before is not on record, but whether it was too much is.
+    account = Account.exhausted() if OVER_LIMIT in decision.reasons else Account()
+    made = program.decide(state, batch, due, decision.decided_at, frozenset(decision.off), account)
     encoder = Encoder(plan)
     compared = []
     for output in about:

@@ -46,6 +46,8 @@ class Decision(msgspec.Struct, frozen=True):
         rules: The codes of the rules that hit.
         versions: What it was made with.
         flags: Such as `late`.
+        off: The codes of what took no part.
+        reasons: The codes of what raised the outcome.
         event_at: Event time, epoch milliseconds.
         decided_at: When it was decided, epoch milliseconds.
     """
@@ -59,6 +61,8 @@ class Decision(msgspec.Struct, frozen=True):
     flags: tuple[str, ...]
     event_at: int
     decided_at: int
+    off: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
 
     @property
     def place(self) -> Place:

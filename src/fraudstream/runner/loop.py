@@ -17,7 +17,8 @@ from contextlib import ExitStack
 from typing import Protocol
 
 from fraudstream import failpoints
-from fraudstream.engine.program import Program
+from fraudstream.engine.fallback import Account
+from fraudstream.engine.program import NOTHING, Program
 from fraudstream.errors import FencedError, FraudstreamError
 from fraudstream.kafka.consumer import InputConsumer
 from fraudstream.kafka.partition import TopicPartition
@@ -28,8 +29,10 @@ from fraudstream.runner.committer import LOST_S, Committed, Committer, OutputPro
 from fraudstream.runner.inputs import features_beyond_key, not_alone
 from fraudstream.runner.intake import Intake, Place, Portion
 from fraudstream.runner.outputs import Outputs
-from fraudstream.runner.positions import committed_positions, to_commit
+from fraudstream.runner.pace import BUSY_ROWS, Pace
+from fraudstream.runner.positions import Reached, committed_positions, to_commit
 from fraudstream.runner.replay import Replay
+from fraudstream.runner.serving import Serving
 from fraudstream.runner.statistics import Meter, Statistics
 from fraudstream.state.state import State
 
@@ -38,17 +41,8 @@ LOGGER = logging.getLogger("fraudstream.runner")
 MAX_ROWS = 8_192
 """Records in a portion, and so in a transaction, at most."""
 FETCH_ROWS = 16_384
-LANE_ROWS = 49_152
-"""A lane with so many records waiting is paused, so that the others catch up."""
-BUSY_ROWS = 2_048
-"""From this many waiting records on, the next portion is computed while a commit is on its way."""
-CATCHING_UP = 20_000
-"""With more records than this to come, the merge by event time is strict."""
-CAUGHT_UP = 1_000
-"""With fewer than this it is so no more: waiting would cost latency."""
 IDLE_S = 0.1
 COMMITTING_S = 0.005
-LAG_S = 0.1
 STATISTICS_S = 1.0
 SNAPSHOT_S = 300.0
 SNAPSHOT_EVENTS = 500_000
@@ -81,6 +75,7 @@ class StreamLoop:
         checkpoints: The snapshots.
         intake: Decodes and merges what is fetched.
         input_partitions: How many partitions the input topic has.
+        serving: Which model serves and what is switched off, batch by batch; without it the program stays as it is.
         on_statistics: Told the statistics about once a second.
     """
 
@@ -94,6 +89,7 @@ class StreamLoop:
         intake: Intake,
         *,
         input_partitions: int,
+        serving: Serving | None = None,
         on_statistics: Callable[[Statistics], None] | None = None,
     ) -> None:
         self._plan = plan
@@ -104,23 +100,23 @@ class StreamLoop:
         self._checkpoints = checkpoints
         self._intake = intake
         self._outputs = Outputs(plan)
+        self._pace = Pace(self._consumer, intake)
+        self._serving = serving
         self._input_partitions = input_partitions
         self._on_statistics = on_statistics
         self._meter = Meter()
         self._state = State(plan)
+        self._account = Account()
         self._positions: dict[Place, int] = {}
         self._replay: Replay | None = None
         self._committed_sequence = 0
         self._refusal: FraudstreamError | None = None
-        self._lags: dict[Place, int | None] = {}
-        self._paused: set[Place] = set()
-        self._strict = True
         self._stopping = False
         self._closing = False
         self._doubtful = False
         self._owned_all = False
         self._unsaved = False
-        self._saved_at = self._lag_at = self._told_at = time.monotonic()
+        self._saved_at = self._told_at = time.monotonic()
         self._saved_sequence = 0
 
     def stop(self) -> None:
@@ -149,12 +145,14 @@ class StreamLoop:
                 self._save(wait=True)
             except (TransactionAborted, TransactionInDoubt) as reason:
                 LOGGER.warning("the last transaction is left to the next start: %s", reason)
-            return self._meter.summary(self._lag(), self._state)
+            return self._told(self._meter.summary(self._pace.behind(), self._state))
         finally:
             # From here on nothing is saved: after an error the state may be ahead of its positions.
             self._closing = True
             with ExitStack() as last:  # each is closed whatever the one before says
                 last.callback(self._checkpoints.close)
+                if self._serving is not None:
+                    last.callback(self._serving.close)
                 last.callback(self._producer.close)
                 last.callback(self._consumer.close)
                 last.callback(self._committer.close)
@@ -163,14 +161,14 @@ class StreamLoop:
 
     def _step(self) -> None:
         self._fetch()
-        self._balance()
+        self._pace.balance()
         self._watch()
         if self._replay is not None:
             self._replay_some(self._replay)
             return
         if self._committer.in_flight and self._intake.held < BUSY_ROWS:
             return
-        portion = self._intake.take(MAX_ROWS, self._frontier())
+        portion = self._intake.take(MAX_ROWS, self._pace.frontier())
         if portion is None:
             if not self._committer.in_flight:
                 self._note(self._committer.settle())
@@ -182,7 +180,7 @@ class StreamLoop:
 
     def _fetch(self) -> None:
         """Fetches what has come, unless enough waits, and decodes it. Partition handlers run in here."""
-        if self._has_enough():
+        if self._pace.has_enough(MAX_ROWS):
             return
         busy = self._committer.in_flight
         if busy and self._intake.held < BUSY_ROWS:
@@ -196,25 +194,17 @@ class StreamLoop:
             if self._replay is not None:
                 self._replay.fetched(fetched)
 
-    def _has_enough(self) -> bool:
-        """Whether what waits will do for the next portion.
-
-        Fetching more would fill the lanes until they are paused, and the client throws away what it has fetched ahead
-        for a lane that is paused: with one partition that cost half of the speed.
-        """
-        if self._intake.held < 2 * MAX_ROWS:
-            return False
-        waiting = self._intake.waiting().items()
-        return all(rows >= BUSY_ROWS or self._lags.get(place) == 0 for place, rows in waiting)
-
     def _decide(self, portion: Portion) -> Prepared:
         """Computes a portion; from here on the state is ahead of what is committed."""
         now_ms = time.time_ns() // 1_000_000
-        decisions = self._program.decide(self._state, portion.batch, portion.labels, now_ms)
+        off = self._serving.ready(self._program) if self._serving is not None else NOTHING
+        account = self._account
+        decisions = self._program.decide(self._state, portion.batch, portion.labels, now_ms, off, account)
         records = self._outputs.of(decisions, portion.rejected)
         self._positions |= portion.next_offsets
         self._unsaved = True
-        return Prepared(portion, decisions, records, to_commit(portion.next_offsets, self._state.sequence))
+        reached = Reached(self._state.sequence, account.since_ms, account.spent_minor)
+        return Prepared(portion, decisions, records, to_commit(portion.next_offsets, reached))
 
     def _note(self, committed: Committed | None) -> None:
         """Counts what was committed."""
@@ -223,6 +213,8 @@ class StreamLoop:
             self._meter.committed(
                 committed.prepared.decisions, len(portion.rejected), len(portion.labels), committed.at_ms
             )
+            if self._serving is not None:
+                self._serving.committed(committed.prepared.decisions)
 
     # ── recovery ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -290,17 +282,15 @@ class StreamLoop:
 
     def _recover(self, partitions: list[TopicPartition]) -> dict[Place, int]:
         """Takes the newest usable state; returns where reading starts (the earliest offset where it is not named)."""
-        committed, self._committed_sequence = committed_positions(partitions)
+        committed, reached = committed_positions(partitions)
+        self._committed_sequence = reached.sequence
+        self._account = Account(reached.since_ms, reached.spent_minor)
         restored = self._checkpoints.newest(committed)
         self._state, self._positions = restored.state, dict(restored.positions)
         self._saved_sequence = self._state.sequence
         places = [(partition.topic, partition.partition) for partition in partitions]
         self._intake.assign(places)
-        self._lags = {}
-        self._strict = True
-        if self._paused:
-            self._consumer.resume([TopicPartition(*place) for place in self._paused])
-            self._paused = set()
+        self._pace.begin()
         self._replay = Replay(restored.positions, committed, places)
         LOGGER.info(
             "starting from %s, replaying up to %d decided events",
@@ -311,7 +301,7 @@ class StreamLoop:
 
     def _replay_some(self, replay: Replay) -> None:
         """Moves the state on, up to the committed offsets."""
-        behind = replay.behind(self._lags)
+        behind = replay.behind(self._pace.lags)
         portion = self._intake.take(MAX_ROWS, self._intake.frontier(behind), replay.stop_at)
         if portion is not None:
             self._program.learn(self._state, portion.batch, portion.labels)
@@ -319,8 +309,8 @@ class StreamLoop:
             self._positions |= portion.next_offsets
             self._meter.totals.replayed += portion.n_records
             return
-        self._refresh_lags()
-        if not replay.done(self._intake, self._lags):
+        self._pace.refresh()
+        if not replay.done(self._intake, self._pace.lags):
             return
         self._replay = None
         if self._state.sequence < self._committed_sequence:
@@ -349,50 +339,18 @@ class StreamLoop:
 
     # ── keeping watch ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _frontier(self) -> int | None:
-        """How far the merge by event time may go: without limit once caught up."""
-        if not self._strict:
-            return None
-        self._refresh_lags()
-        return self._intake.frontier([place for place, lag in self._lags.items() if lag is None or lag > 0])
-
-    def _refresh_lags(self) -> None:
-        self._lags = self._consumer.lag()
-        self._lag_at = time.monotonic()
-
     def _watch(self) -> None:
         """Now and then: how far behind we are, and what to tell."""
+        self._pace.watch()
         now = time.monotonic()
-        if now - self._lag_at > LAG_S:
-            self._refresh_lags()
-            lag = self._lag()
-            if lag is not None:
-                self._strict = lag > (CAUGHT_UP if self._strict else CATCHING_UP)
         if now - self._told_at > STATISTICS_S:
             self._told_at = now
             if self._on_statistics is not None:
-                self._on_statistics(self._meter.read(self._lag(), self._state))
+                self._on_statistics(self._told(self._meter.read(self._pace.behind(), self._state)))
 
-    def _lag(self) -> int | None:
-        """Records not yet decided; None while unknown."""
-        if not self._lags or None in self._lags.values():
-            return None
-        return sum(lag or 0 for lag in self._lags.values()) + self._intake.held
+    def _told(self, seen: Statistics) -> Statistics:
+        return seen if self._serving is None else self._serving.told(seen)
 
     def _caught_up(self) -> bool:
         """Whether nothing is left to do at this moment."""
-        if self._replay is not None or self._intake.held or self._committer.in_flight or not self._intake.waiting():
-            return False
-        self._refresh_lags()
-        return bool(self._lags) and all(lag == 0 for lag in self._lags.values())
-
-    def _balance(self) -> None:
-        """Pauses lanes that are far ahead of the merge, and resumes them when they are not."""
-        waiting = self._intake.waiting()
-        ahead = {place for place, rows in waiting.items() if rows > LANE_ROWS} - self._paused
-        back = {place for place in self._paused if waiting.get(place, 0) < LANE_ROWS // 4}
-        if ahead:
-            self._consumer.pause([TopicPartition(*place) for place in ahead])
-        if back:
-            self._consumer.resume([TopicPartition(*place) for place in back])
-        self._paused = (self._paused | ahead) - back
+        return self._replay is None and not self._committer.in_flight and self._pace.is_at_end()

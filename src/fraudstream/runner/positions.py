@@ -1,7 +1,7 @@
 """Where the input stands: next offsets, as they are committed with every batch of decisions.
 
-The sequence, the place of the next event in processing order, rides along as the offsets' metadata: it is committed
-with them or not at all.
+The sequence, the place of the next event in processing order, rides along as the offsets' metadata, and so does what
+was approved without the model: they are committed with them or not at all.
 """
 
 from __future__ import annotations
@@ -14,33 +14,42 @@ from fraudstream.kafka.partition import TopicPartition
 from fraudstream.runner.intake import Place
 
 
-class _Metadata(msgspec.Struct):
+class Reached(msgspec.Struct, omit_defaults=True):
+    """What was reached with the offsets.
+
+    Attributes:
+        sequence: The place of the next event in processing order.
+        since_ms, spent_minor: The running period in which money was approved without the model, and how much.
+    """
+
     sequence: int = 0
+    since_ms: int = 0
+    spent_minor: int = 0
 
 
-def to_commit(next_offsets: Mapping[Place, int], sequence: int) -> list[TopicPartition]:
-    """What the transaction commits: next offsets, each with the sequence reached."""
-    metadata = msgspec.json.encode(_Metadata(sequence)).decode()
+def to_commit(next_offsets: Mapping[Place, int], reached: Reached) -> list[TopicPartition]:
+    """What the transaction commits: next offsets, each with what was reached."""
+    metadata = msgspec.json.encode(reached).decode()
     return [
         TopicPartition(topic, partition, offset, metadata=metadata)
         for (topic, partition), offset in sorted(next_offsets.items())
     ]
 
 
-def committed_positions(partitions: Iterable[TopicPartition]) -> tuple[dict[Place, int], int]:
-    """The committed next offsets, without partitions that have none, and the sequence reached."""
+def committed_positions(partitions: Iterable[TopicPartition]) -> tuple[dict[Place, int], Reached]:
+    """The committed next offsets, without partitions that have none, and what was reached."""
     positions: dict[Place, int] = {}
-    sequence = 0
+    reached = Reached()
     for partition in partitions:
         if partition.offset < 0:
             continue
         positions[partition.topic, partition.partition] = partition.offset
         try:
-            found = msgspec.json.decode(partition.metadata or "{}", type=_Metadata).sequence
+            found = msgspec.json.decode(partition.metadata or "{}", type=Reached)
         except msgspec.MsgspecError:
-            found = 0  # committed by another tool; the replay counts anew
-        sequence = max(sequence, found)
-    return positions, sequence
+            continue  # committed by another tool; the replay counts anew
+        reached = max(reached, found, key=lambda each: each.sequence)
+    return positions, reached
 
 
 def to_text(positions: Mapping[Place, int]) -> dict[str, int]:

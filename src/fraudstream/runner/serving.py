@@ -8,40 +8,45 @@ from __future__ import annotations
 
 import logging
 
-import numpy as np
+import msgspec
 
 from fraudstream.engine.column import Floats
+from fraudstream.engine.decisions import Decisions
+from fraudstream.engine.program import Program
 from fraudstream.errors import DamagedModel
 from fraudstream.models.registry import Registry
 from fraudstream.models.scorer import OnnxScorer, load_whole
 from fraudstream.plan.plan import Plan
+from fraudstream.runner.modelwatch import ModelWatch
+from fraudstream.runner.statistics import Statistics
+from fraudstream.runner.switches import Switches
 from fraudstream.settings import Settings
 
 LOGGER = logging.getLogger("fraudstream.runner")
 
 
 class ServingScorer:
-    """A model at work: where it fails on a batch, its events are decided by the rules alone, flagged `degraded`.
+    """A model at work: where it fails on a batch, its events are decided by the fallback, flagged `degraded`.
 
     Args:
         scorer: The model.
     """
 
     def __init__(self, scorer: OnnxScorer) -> None:
-        self._scorer = scorer
+        self.model = scorer
 
     @property
     def version(self) -> str:
         """The model's version."""
-        return self._scorer.version
+        return self.model.version
 
-    def score(self, inputs: list[Floats]) -> Floats:
-        """As `OnnxScorer.score`; NaN for the whole batch where the model fails."""
+    def score(self, inputs: list[Floats]) -> Floats | None:
+        """As `OnnxScorer.score`; None where the model fails."""
         try:
-            return self._scorer.score(inputs)
+            return self.model.score(inputs)
         except Exception as error:  # ONNX Runtime has no common base for its errors
-            LOGGER.warning("the model %s failed, the rules decide alone: %s", self.version, error)
-            return np.full(len(inputs[0]), np.nan)
+            LOGGER.warning("the model %s failed, the fallback decides: %s", self.version, error)
+            return None
 
 
 def registry_of(plan: Plan, settings: Settings) -> Registry | None:
@@ -72,3 +77,48 @@ def load_scorer(plan: Plan, settings: Settings) -> ServingScorer | None:
         return ServingScorer(scorer)
     LOGGER.error("no champion of the model %s is whole: the rules decide alone, flagged degraded", registry.name)
     return None
+
+
+class Serving:
+    """What the next batch is decided with: the model that serves, and what is switched off.
+
+    Both are brought up to date on threads of their own, and taken between two batches, so that one batch is decided by
+    one model and one set of rules.
+
+    Args:
+        plan: The pipeline's plan.
+        settings: Where its models are, and which cluster.
+        switches: What is switched off.
+        scorer: What serves at first.
+    """
+
+    def __init__(self, plan: Plan, settings: Settings, switches: Switches, scorer: ServingScorer | None) -> None:
+        self._switches = switches
+        self._scorer = scorer
+        registry = registry_of(plan, settings)
+        self._watch: ModelWatch | None = None
+        if registry is not None and plan.pipeline.model is not None:
+            self._watch = ModelWatch(registry, plan.pipeline.model.features, scorer.model if scorer else None)
+            self._watch.start()
+
+    def ready(self, program: Program) -> frozenset[str]:
+        """Gives the program the model for the next batch; returns what is switched off for it."""
+        champion = None if self._watch is None else self._watch.champion
+        if champion is not None and (self._scorer is None or champion is not self._scorer.model):
+            self._scorer = ServingScorer(champion)
+            program.scorer = self._scorer
+        return self._switches.off
+
+    def committed(self, decisions: Decisions) -> None:
+        """Takes note of decisions that were committed."""
+
+    def told(self, seen: Statistics) -> Statistics:
+        """The statistics with what serves and what is switched off."""
+        version = None if self._scorer is None else self._scorer.version
+        return msgspec.structs.replace(seen, model=version, off=tuple(sorted(self._switches.off)))
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._switches.close()
+        if self._watch is not None:
+            self._watch.close()

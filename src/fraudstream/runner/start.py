@@ -26,8 +26,9 @@ from fraudstream.runner.inputs import features_beyond_key, input_topics, not_alo
 from fraudstream.runner.intake import Intake
 from fraudstream.runner.labels import has_integer_ids
 from fraudstream.runner.loop import StreamLoop
-from fraudstream.runner.serving import load_scorer
+from fraudstream.runner.serving import Serving, ServingScorer, load_scorer
 from fraudstream.runner.statistics import Statistics
+from fraudstream.runner.switches import Switches
 from fraudstream.runner.warmup import warm_up
 from fraudstream.settings import Settings
 
@@ -71,8 +72,28 @@ def start(
     failpoints.arm()
     require_names(options)
     check_reachable(settings)
-    program = Program(plan, load_scorer(plan, settings))
+    scorer = load_scorer(plan, settings)
+    program = Program(plan, scorer)
     topics = require_topics(plan, settings)
+    switches = Switches(settings, plan.pipeline)
+    try:
+        return _started(plan, settings, options, program, scorer, topics, switches, on_statistics)
+    except BaseException:
+        switches.close()
+        raise
+
+
+def _started(
+    plan: Plan,
+    settings: Settings,
+    options: Options,
+    program: Program,
+    scorer: ServingScorer | None,
+    topics: dict[str, int],
+    switches: Switches,
+    on_statistics: Callable[[Statistics], None] | None,
+) -> StreamLoop:
+    """The rest of `start`, while the switches are read."""
     group = f"fraudstream-{plan.pipeline.name}" if options.group is None else options.group
     member = f"{group}-{options.instance}"
     inputs = input_topics(plan)
@@ -101,6 +122,7 @@ def start(
     else:
         producer = AtLeastOnceProducer(settings)
         consumer_of = partial(_lending_commits, consuming, producer)
+    switches.wait()
     return StreamLoop(
         plan,
         program,
@@ -109,6 +131,7 @@ def start(
         checkpoints,
         intake,
         input_partitions=topics[plan.pipeline.input.name],
+        serving=Serving(plan, settings, switches, scorer),
         on_statistics=on_statistics,
     )
 

@@ -24,6 +24,12 @@ class Statistics(msgspec.Struct, kw_only=True):
         approved, reviewed, blocked: Decisions by outcome.
         alerts: Decisions that were flagged and are no duplicates.
         late, duplicates, degraded: Decisions by flag.
+        over_limit: Decisions reviewed because no more money may be approved without the model.
+        shadowed, shadow_skipped: Scores of challengers that were written, and decisions that none was asked about
+            because the shadow had no time.
+        rescored: Decisions made without the model that it has scored since.
+        model: The version that serves; None without one.
+        off: The codes of what is switched off.
         transactions: Kafka transactions committed.
         aborted: Transactions that were aborted or found in doubt, and done again.
         replayed: Records replayed on recovery.
@@ -51,6 +57,12 @@ class Statistics(msgspec.Struct, kw_only=True):
     late: int = 0
     duplicates: int = 0
     degraded: int = 0
+    over_limit: int = 0
+    shadowed: int = 0
+    shadow_skipped: int = 0
+    rescored: int = 0
+    model: str | None = None
+    off: tuple[str, ...] = ()
     transactions: int = 0
     aborted: int = 0
     replayed: int = 0
@@ -93,6 +105,8 @@ class Meter:
         totals.late += int(np.count_nonzero(decisions.late))
         totals.duplicates += int(np.count_nonzero(decisions.duplicate))
         totals.degraded += int(np.count_nonzero(decisions.degraded))
+        if decisions.over_limit is not None:
+            totals.over_limit += int(np.count_nonzero(decisions.over_limit))
         totals.transactions += 1
         ages = np.clip(at_ms - decisions.batch.timestamp_ms, 0, LONGEST_MS)
         self._latencies += np.bincount(ages, minlength=LONGEST_MS + 1)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from fraudstream.define.fallback import MODEL_SCORE
 from fraudstream.define.pipeline import Form
 from fraudstream.engine.batch import Batch, gather
 from fraudstream.engine.decode import Decoder
@@ -42,6 +43,7 @@ def warm_up(program: Program, decoder: Decoder) -> None:
     labels = Labels(one, low, high, one, one * _AT_MS) if plan.label_retention_ms else Labels.none()
     for batch in (gather(parts[:1]), gather(parts)):
         program.learn(program.new_state(), batch, labels)
+        program.decide(program.new_state(), batch, labels, _AT_MS, frozenset({MODEL_SCORE}))
         decisions = program.decide(state, batch, labels, _AT_MS)
         encoder = Encoder(plan)
         for form in Form:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from fraudstream.define.decision import Action, Outcome, RiskLevel, Stage
+from fraudstream.define.fallback import MODEL_SCORE, By
 from fraudstream.plan.plan import Plan
 from fraudstream.testing.evaluate import evaluate_plain
 from fraudstream.testing.oracle import Value
 
 STRICTNESS = (Outcome.APPROVE, Outcome.REVIEW, Outcome.BLOCK)
+
+
+@dataclass
+class Account:
+    """The money approved without the model in the running period of event time.
+
+    Attributes:
+        since: The start of the period, epoch milliseconds.
+        spent: What was approved in it, minor units.
+    """
+
+    since: int = 0
+    spent: int = 0
 
 
 class Verdict(NamedTuple):
@@ -21,23 +36,41 @@ class Verdict(NamedTuple):
         score: 0 to 1; None where the pipeline has neither rules nor a model score.
         risk_level: The band of the score.
         rules_hit: The codes of the rules that hit, in their declared order.
+        by_amount: Whether the amount alone gave the outcome, without the model.
+        over_limit: Whether it is reviewed because no more money may be approved without the model.
     """
 
     outcome: Outcome
     score: float | None
     risk_level: RiskLevel
     rules_hit: tuple[str, ...]
+    by_amount: bool = False
+    over_limit: bool = False
 
 
-def decide(plan: Plan, values: Mapping[str, Value], model_score: float | None) -> Verdict:
+def decide(
+    plan: Plan,
+    values: Mapping[str, Value],
+    model_score: float | None,
+    *,
+    event_at: int = 0,
+    off: Collection[str] = (),
+    account: Account | None = None,
+) -> Verdict:
     """The verdict on an event.
 
     Args:
         plan: The pipeline's plan.
         values: The event's fields and features by name.
         model_score: What the model says, 0 to 1; None without a model.
+        event_at: Event time, epoch milliseconds.
+        off: Codes of rules that are switched off, and MODEL_SCORE for the model.
+        account: What was approved without the model so far; moved on.
     """
-    hits = [rule for rule in plan.rules if evaluate_plain(rule.when, values) is True]
+    if MODEL_SCORE in off:
+        model_score = None
+    live = [rule for rule in plan.rules if rule.definition.code not in off]
+    hits = [rule for rule in live if evaluate_plain(rule.when, values) is True]
     asked = {rule.definition.action for rule in hits}
     scores = [rule.score for rule in hits if rule.definition.action is not Action.ALLOW]
     score_steps = [rule.score for rule in hits if rule.definition.action is Action.SCORE]
@@ -45,12 +78,43 @@ def decide(plan: Plan, values: Mapping[str, Value], model_score: float | None) -
         scores.append(model_score)
         score_steps.append(model_score)
     score = max(scores, default=0.0 if plan.rules else None)
-    return Verdict(
+    verdict = Verdict(
         outcome=_outcome(plan, asked, max(score_steps, default=None)),
         score=score,
         risk_level=_risk_level(plan, score),
         rules_hit=tuple(rule.definition.code for rule in hits),
     )
+    if plan.pipeline.model is None or model_score is not None:
+        return verdict
+    return _fallen_back(plan, values, verdict, bool(live), event_at, account or Account())
+
+
+def _fallen_back(
+    plan: Plan, values: Mapping[str, Value], verdict: Verdict, has_rules: bool, event_at: int, account: Account
+) -> Verdict:
+    """What the first step of the ladder that can decide makes of the rules' verdict."""
+    step = next((step for step in plan.fallback if step.by is By.AMOUNT or has_rules), None)
+    if step is None:
+        return verdict
+    amount = values.get(plan.pipeline.event.amount or "")
+    assert amount is None or isinstance(amount, int)
+    if step.by is By.AMOUNT:
+        asked = Outcome.REVIEW if amount is None else Outcome.APPROVE
+        if amount is not None and step.review_from_minor is not None and amount >= step.review_from_minor:
+            asked = Outcome.REVIEW
+        if amount is not None and step.block_from_minor is not None and amount >= step.block_from_minor:
+            asked = Outcome.BLOCK
+        if STRICTNESS.index(asked) > STRICTNESS.index(verdict.outcome):
+            verdict = verdict._replace(outcome=asked, by_amount=True)
+    if step.at_most_minor is None or verdict.outcome is not Outcome.APPROVE:
+        return verdict
+    start = event_at - event_at % step.per_ms
+    if start > account.since:
+        account.since, account.spent = start, 0
+    if amount is None or account.spent + max(0, amount) > step.at_most_minor:
+        return verdict._replace(outcome=Outcome.REVIEW, over_limit=True)
+    account.spent += max(0, amount)
+    return verdict
 
 
 def _outcome(plan: Plan, asked: set[Action], score: float | None) -> Outcome:
