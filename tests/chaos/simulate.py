@@ -40,6 +40,7 @@ from fraudstream import failpoints  # noqa: E402
 from fraudstream.errors import FraudstreamError  # noqa: E402
 from fraudstream.kafka.transactions import TransactionAborted, TransactionInDoubt  # noqa: E402
 from fraudstream.runner import loop as looping  # noqa: E402
+from fraudstream.runner import pace as pacing  # noqa: E402
 from fraudstream.runner.committer import LOST_S, Committed, Committer  # noqa: E402
 
 STEPS = 60
@@ -260,8 +261,8 @@ class Schedule:
 
 def simulate(seeds: range, *, guard: bool = True, stop_after: int = 5) -> tuple[dict[int, list[str]], Counter[str]]:
     """Runs schedules; what was wrong by seed, and what happened in all of them."""
-    kept = failpoints.hit, looping.SNAPSHOT_S, looping.LAG_S
-    looping.SNAPSHOT_S = looping.LAG_S = -1.0
+    kept = failpoints.hit, looping.SNAPSHOT_S, pacing.LAG_S
+    looping.SNAPSHOT_S = pacing.LAG_S = -1.0
     looping.LOGGER.disabled = True
     failures: dict[int, list[str]] = {}
     seen: Counter[str] = Counter()
@@ -277,7 +278,7 @@ def simulate(seeds: range, *, guard: bool = True, stop_after: int = 5) -> tuple[
                 if len(failures) >= stop_after:
                     break
     finally:
-        failpoints.hit, looping.SNAPSHOT_S, looping.LAG_S = kept
+        failpoints.hit, looping.SNAPSHOT_S, pacing.LAG_S = kept
         looping.LOGGER.disabled = False
     return failures, seen
 

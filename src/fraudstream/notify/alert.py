@@ -8,8 +8,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from fraudstream.define.decision import Outcome, RiskLevel
+from fraudstream.define.fallback import MODEL_SCORE
 from fraudstream.define.pipeline import Form, Pipeline, Route, Selection
-from fraudstream.engine.encode import MODEL_SCORE, mask
+from fraudstream.engine.encode import mask
 from fraudstream.errors import UsageError
 from fraudstream.units import format_instant
 
