@@ -11,11 +11,11 @@ from fraudstream.define.decision import ValueList
 from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.pipeline import Pipeline, Topic
 from fraudstream.plan.compile import plan_of
-from fraudstream.plan.plan import Plan
+from fraudstream.plan.plan import LABEL_KINDS, Plan
 from fraudstream.testing.cases import EventRow, LabelRow
 
 from .engines import ENGINES, duckdb_fast
-from .test_property import EVENT, NO_OPTIONS, OF, SECOND, STEPS, check
+from .test_property import CLEAN, EVENT, FILTERED_LABELS, NO_OPTIONS, OF, SECOND, STEPS, check
 
 
 def plan_of_everything() -> Plan:
@@ -31,14 +31,22 @@ def plan_of_everything() -> Plan:
             made.append(Feature(**common, list="listed"))
         elif kind is FeatureKind.SEQUENCE:
             made.append(Feature(**common, by=by, over=over, steps=(STEPS[0], STEPS[2], STEPS[3])))
-        elif kind in (FeatureKind.LABEL_COUNT, FeatureKind.LABEL_RATE):
-            made.append(Feature(**common, by=by, over=over, delay="2s"))
+        elif kind in LABEL_KINDS:
+            where = "points < 3" if kind in FILTERED_LABELS and len(made) % 2 else None
+            made.append(Feature(**common, by=by, over=over, delay="2s", where=where))
+        elif kind is FeatureKind.COUNT_ABOVE:
+            clean = len(made) % 2 == 0
+            made.append(Feature(**common, by=by, over=over, times=1.25, mean_over="7s", clean=clean, prior=not clean))
         elif kind in NO_OPTIONS:
             made.append(Feature(**common, by=by, over=over))
         else:
             recency = kind in (FeatureKind.SINCE_LAST, FeatureKind.SINCE_FIRST)
             where = [None, "points < 3", "not flag"][len(made) % 3]
-            made.append(Feature(**common, by=by, over=over, where=where, prior=not recency and len(made) % 2 == 0))
+            prior = not recency and len(made) % 2 == 0
+            made.append(Feature(**common, by=by, over=over, where=where, prior=prior))
+            if kind in CLEAN:
+                common["name"] = f"f{len(made)}"
+                made.append(Feature(**common, by=by, over=over, where=where, prior=prior, clean=True))
     pipeline = Pipeline(
         name="everything",
         event=EVENT,

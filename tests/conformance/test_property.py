@@ -9,7 +9,7 @@ from fraudstream.define.decision import ValueList
 from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.pipeline import Pipeline, Topic
 from fraudstream.plan.compile import plan_of
-from fraudstream.plan.plan import Plan
+from fraudstream.plan.plan import LABEL_KINDS, Plan
 from fraudstream.schema.event import Event, Field, FieldType
 from fraudstream.testing.cases import EventRow, LabelRow
 from fraudstream.testing.compare import same
@@ -43,6 +43,7 @@ EVENT = Event(
     ),
 )
 OF = {
+    FeatureKind.COUNT_ABOVE: ["amount", "points"],
     FeatureKind.SUM: ["amount", "points"],
     FeatureKind.MEAN: ["amount", "points"],
     FeatureKind.STD: ["amount", "points"],
@@ -54,9 +55,10 @@ OF = {
     FeatureKind.IN_LIST: ["card", "points"],
 }
 NO_OPTIONS = {FeatureKind.FIRST_SEEN, FeatureKind.DISTANCE_KM, FeatureKind.SPEED_KMH, FeatureKind.SEQUENCE}
-LABELS = {FeatureKind.LABEL_COUNT, FeatureKind.LABEL_RATE}
+FILTERED_LABELS = {FeatureKind.LABEL_COUNT, FeatureKind.LABEL_RATE}
+CLEAN = {FeatureKind.COUNT, FeatureKind.COUNT_ABOVE, FeatureKind.SUM, FeatureKind.MEAN}
 ALL_KINDS = st.sampled_from([kind for kind in FeatureKind if kind is not FeatureKind.EXPRESSION])
-LABEL_KINDS = st.sampled_from(sorted(LABELS))
+LABELLED_KINDS = st.sampled_from(sorted(LABEL_KINDS | CLEAN))
 RECENCY = {FeatureKind.SINCE_LAST, FeatureKind.SINCE_FIRST}
 
 
@@ -67,7 +69,8 @@ def features(draw: st.DrawFn, name: str, kinds: st.SearchStrategy[FeatureKind]) 
     if kind is FeatureKind.IN_LIST:
         return Feature(name=name, kind=kind, of=of, list="listed")
     by = draw(st.sampled_from([("card",), ("other",), ("card", "points"), ("other", "card")]))
-    takes_where = kind not in NO_OPTIONS | LABELS
+    takes_where = kind not in NO_OPTIONS | (LABEL_KINDS - FILTERED_LABELS) | {FeatureKind.COUNT_ABOVE}
+    is_above = kind is FeatureKind.COUNT_ABOVE
     return Feature(
         name=name,
         kind=kind,
@@ -75,8 +78,11 @@ def features(draw: st.DrawFn, name: str, kinds: st.SearchStrategy[FeatureKind]) 
         by=by,
         over=draw(LENGTHS),
         where=draw(FILTERS) if takes_where else None,
-        prior=draw(st.booleans()) if takes_where and kind not in RECENCY else False,
-        delay=draw(LENGTHS) if kind in LABELS else None,
+        prior=draw(st.booleans()) if (takes_where or is_above) and kind not in RECENCY | LABEL_KINDS else False,
+        clean=draw(st.booleans()) if kind in CLEAN else False,
+        times=draw(st.sampled_from([0.5, 1.0, 1.5])) if is_above else None,
+        mean_over=draw(LENGTHS) if is_above else None,
+        delay=draw(LENGTHS) if kind in LABEL_KINDS else None,
         steps=tuple(draw(st.lists(st.sampled_from(STEPS), min_size=2, max_size=3)))
         if kind is FeatureKind.SEQUENCE
         else (),
@@ -183,7 +189,7 @@ def test_any_stream_gives_the_oracles_values(plan: Plan, rows: Rows) -> None:
 
 
 @QUICK
-@given(plans(LABEL_KINDS), streams())
+@given(plans(LABELLED_KINDS), streams())
 def test_any_labels_give_the_oracles_values(plan: Plan, rows: Rows) -> None:
     """Labels that come early, late, twice, corrected or for copies count the same on every engine."""
     check(plan, rows, OTHERS)

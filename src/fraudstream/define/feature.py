@@ -13,6 +13,9 @@ class FeatureKind(StrEnum):
     EXPRESSION = "expression"
     """A SQL expression over the event's fields and other features."""
     COUNT = "count"
+    COUNT_ABOVE = "count_above"
+    """How many values of `of` the window holds that are more than `times` their mean over `mean_over`; null without a
+    mean."""
     SUM = "sum"
     MEAN = "mean"
     MIN = "min"
@@ -39,6 +42,14 @@ class FeatureKind(StrEnum):
     """How many of the key's events are known to be fraud, looking back from `delay` before the event."""
     LABEL_RATE = "label_rate"
     """The share of the key's events known to be fraud, looking back from `delay` before the event."""
+    SINCE_FRAUD = "since_fraud"
+    """Milliseconds since the key's latest event known to be fraud, looking back likewise; null where there is none."""
+    SINCE_GENUINE = "since_genuine"
+    """Milliseconds since its latest event not known to be fraud, looking back likewise; null where there is none."""
+    FRAUD_RUN = "fraud_run"
+    """How many events known to be fraud follow one another at the end of the look-back: 0 where its last is genuine."""
+    SINCE_FRAUD_RUN = "since_fraud_run"
+    """Milliseconds since the first of them; null where there is none."""
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -52,6 +63,9 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         over: The window's length, like `1h` or `30d`. It holds the key's events with t - over < time <= t.
         where: A SQL predicate over the event's fields; events it does not hold for are not in the window.
         prior: Whether the event itself is left out.
+        clean: Whether events known to be fraud are left out.
+        times: `count_above`: how many times the mean a value must be above.
+        mean_over: `count_above`: the window of that mean, like `over`.
         delay: Label kinds: labels count only for events at least this old.
         list: The list's name, for `in_list`.
         steps: Predicates over the event's fields in their order, for `sequence`.
@@ -66,6 +80,9 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     over: str | None = None
     where: str | None = None
     prior: bool = False
+    clean: bool = False
+    times: float | None = None
+    mean_over: str | None = None
     delay: str | None = None
     list: str | None = None
     steps: tuple[str, ...] = ()

@@ -8,7 +8,9 @@ from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.reader import Reader
 from fraudstream.define.yaml_tree import Node
 
-FEATURE_KEYS = ("by", "over", "where", "prior", "delay", "list", "description")
+FEATURE_KEYS = (
+    *("by", "over", "where", "prior", "clean", "times", "mean_over", "delay", "list", "description"),
+)
 
 
 def read_features(read: Reader, node: Node | None) -> tuple[Feature, ...]:
@@ -68,6 +70,9 @@ def _expanded(read: Reader, template: str, node: Node) -> list[Feature]:
         "by": read.texts(f"{path}.by", parts.get("by")),
         "where": read.text(f"{path}.where", parts.get("where")),
         "prior": read.boolean(f"{path}.prior", parts.get("prior"), False),
+        "clean": read.boolean(f"{path}.clean", parts.get("clean"), False),
+        "times": read.number(f"{path}.times", parts.get("times")),
+        "mean_over": read.text(f"{path}.mean_over", parts.get("mean_over")),
         "delay": read.text(f"{path}.delay", parts.get("delay")),
         "list": read.text(f"{path}.list", parts.get("list")),
         **given,

@@ -18,7 +18,7 @@ from fraudstream.plan.plan import Plan, PlannedFeature
 from fraudstream.schema.types import Kind
 from fraudstream.state.ids import LabelChanges, Labels
 from fraudstream.state.layout import Outputs
-from fraudstream.state.state import KeyedState, State
+from fraudstream.state.state import State
 
 _MS_PER_HOUR = 3_600_000.0
 _SHORTEST_TRIP_MS = 1_000
@@ -113,22 +113,17 @@ class Featurizer:
         late = np.zeros(n, np.bool_)
         labelled = 0
         for each, contributor, key_slots in zip(state.logs, self._contributors, slots, strict=True):
-            contributions = contributor(columns, n)
-            layout = each.layout
-            read = np.full(n, features)
+            theirs = changes.of_log(labelled) if each.reads_labels else LabelChanges.none()
+            labelled += each.reads_labels
             values, floats, valid, log_late = each.events.run(
-                key_slots, batch.event_at_ms, orders, read, original, original, contributions,
-                layout.reads, layout.n_outputs,
+                key_slots, batch.event_at_ms, orders, np.full(n, features), original, original,
+                contributor(columns, n), theirs,
             )  # fmt: skip
             late |= log_late
-            known = None
-            if each.frauds is not None:
-                known = _known_frauds(each, key_slots, batch.event_at_ms, orders, changes, labelled, features)
-                labelled += 1
             if features:
                 columns |= {
-                    outputs.feature.name: self._finish(outputs, each, values, floats, valid, known, columns, key_slots)
-                    for outputs in layout.outputs
+                    outputs.feature.name: self._finish(outputs, values, floats, valid, columns, key_slots)
+                    for outputs in each.layout.outputs
                 }
         if features:
             self._evaluate_rest(columns, n)
@@ -136,24 +131,22 @@ class Featurizer:
 
     def _admit(
         self, state: State, batch: Batch, orders: Int64s, slots: list[Int64s], labels: Labels
-    ) -> tuple[Int64s, LabelChanges | None]:
+    ) -> tuple[Int64s, LabelChanges]:
         """Finds duplicates and what the labels change."""
         id_field = self._plan.pipeline.event.id
         if state.ids is None or id_field is None:
-            return np.full(len(batch), -1, np.int64), None
+            return np.full(len(batch), -1, np.int64), LabelChanges.none()
         low, high, _ = key_of(batch.columns, (id_field,), len(batch))
-        labelled = [key_slots for each, key_slots in zip(state.logs, slots, strict=True) if each.frauds is not None]
+        labelled = [key_slots for each, key_slots in zip(state.logs, slots, strict=True) if each.reads_labels]
         label_slots = np.array(labelled, np.int64).reshape(len(labelled), len(batch))
         return state.ids.admit(low, high, batch.event_at_ms, orders, label_slots, labels)
 
     def _finish(
         self,
         outputs: Outputs,
-        each: KeyedState,
         values: Int64s,
         floats: Floats,
         valid: Bools,
-        known: Int64s | None,
         columns: Mapping[str, Column],
         slots: Int64s,
     ) -> Column:
@@ -161,9 +154,9 @@ class Featurizer:
         feature, parts = outputs.feature, outputs.parts
         kind = feature.kind
         if kind is FeatureKind.MEAN:
-            count = values[parts["count"]]
+            count = _less_frauds(parts, "count", values)
             scale = _scale(self._plan, feature)
-            mean = values[parts["total"]] / np.maximum(count * 10**scale, 1)
+            mean = _less_frauds(parts, "total", values) / np.maximum(count * 10**scale, 1)
             return Column(feature.type, mean, _where(valid[parts["count"]] & (count > 0)))
         if kind is FeatureKind.STD:
             with np.errstate(invalid="ignore"):  # rows that are not valid hold anything
@@ -173,14 +166,11 @@ class Featurizer:
             return Column(feature.type, ~valid[parts["since_last"]], _where(slots >= 0))
         if kind in (FeatureKind.DISTANCE_KM, FeatureKind.SPEED_KMH):
             return _travel(feature, parts, values, valid, columns)
-        if kind in (FeatureKind.LABEL_COUNT, FeatureKind.LABEL_RATE):
-            assert known is not None and each.label_layout is not None
-            frauds = known[each.label_layout.output_of[feature.name]]
-            if kind is FeatureKind.LABEL_COUNT:
-                return Column(feature.type, frauds, _where(slots >= 0))
+        if kind is FeatureKind.LABEL_RATE:
             count = values[parts["count"]]
-            return Column(feature.type, frauds / np.maximum(count, 1), _where(valid[parts["count"]] & (count > 0)))
-        result = values[parts["value"]]
+            rate = values[parts["frauds"]] / np.maximum(count, 1)
+            return Column(feature.type, rate, _where(valid[parts["count"]] & (count > 0)))
+        result = _less_frauds(parts, "value", values)
         if feature.type.kind is Kind.BOOLEAN:
             return Column(feature.type, result != 0, _where(valid[parts["value"]]))
         if feature.type.kind is Kind.FLOAT:
@@ -213,6 +203,12 @@ def _where(valid: Bools) -> Bools | None:
     return None if valid.all() else valid
 
 
+def _less_frauds(parts: dict[str, int], name: str, values: Int64s) -> Int64s:
+    """int64[n]: a part of a feature, without that of known frauds where these are left out."""
+    frauds = parts.get(f"fraud_{name}")
+    return values[parts[name]] if frauds is None else values[parts[name]] - values[frauds]
+
+
 def _scale(plan: Plan, feature: PlannedFeature) -> int:
     return plan.types[feature.definition.of or ""].scale
 
@@ -227,34 +223,3 @@ def _travel(
     if feature.kind is FeatureKind.SPEED_KMH:
         result = result / (np.maximum(values[parts["elapsed"]], _SHORTEST_TRIP_MS) / _MS_PER_HOUR)
     return Column(feature.type, result, _where(valid[parts["lat"]] & ~np.isnan(lat) & ~np.isnan(lon)))
-
-
-def _known_frauds(
-    each: KeyedState,
-    slots: Int64s,
-    times: Int64s,
-    orders: Int64s,
-    changes: LabelChanges | None,
-    labelled: int,
-    features: bool,
-) -> Int64s:
-    """int64[outputs, n]: known frauds for each label feature, with the batch's changes applied in their places."""
-    assert each.frauds is not None and each.label_layout is not None and changes is not None
-    n, c = len(slots), len(changes.position)
-    layout = each.label_layout
-    # A change that comes after p events stands before event p: events take odd places, changes even ones.
-    places = np.argsort(np.concatenate([2 * np.arange(n) + 1, 2 * changes.position]), kind="stable")
-    is_change = np.concatenate([np.zeros(n, np.bool_), np.ones(c, np.bool_)])[places]
-    contributions = np.concatenate([np.zeros(n, np.int64), changes.change])[places].reshape(1, -1)
-    values, _, _, _ = each.frauds.run(
-        np.concatenate([slots, changes.slots[labelled]])[places],
-        np.concatenate([times, changes.times])[places],
-        np.concatenate([orders, changes.orders])[places],
-        ~is_change & features,
-        is_change,
-        np.zeros(n + c, np.bool_),
-        contributions,
-        layout.reads,
-        layout.n_outputs,
-    )
-    return values[:, ~is_change]

@@ -175,7 +175,7 @@ def _history_lines(plan: Plan) -> list[str]:
         if log.max_keys is not None:
             lines.append(f"  at most {log.max_keys:,} keys; the least recently seen are forgotten to make room")
         if log.label_retention_ms:
-            lines.append(f"  times of known frauds, {format_duration(log.label_retention_ms)} of them")
+            lines.append("  which of them are known to be fraud")
     spread = needs_one_process(plan)
     if spread:
         key = plan.pipeline.event.key

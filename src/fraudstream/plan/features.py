@@ -8,12 +8,14 @@ from graphlib import CycleError, TopologicalSorter
 from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.reader import suggestion
 from fraudstream.plan.check import NAME
-from fraudstream.plan.kinds import KEYS, TRAITS
+from fraudstream.plan.kinds import KEYS, TRAITS, known_frauds
 from fraudstream.plan.plan import KeyedLog, PlannedFeature
 from fraudstream.plan.scope import Scope, words_of
 from fraudstream.schema.types import Kind
 
-_ATTRIBUTES = ("of", "by", "over", "where", "prior", "delay", "list", "steps", "expression")
+_ATTRIBUTES = (
+    *("of", "by", "over", "where", "prior", "clean", "times", "mean_over", "delay", "list", "steps", "expression"),
+)
 _MOST_STEPS = 8
 
 
@@ -47,10 +49,10 @@ def logs_of(features: tuple[PlannedFeature, ...], max_keys: int | None = None) -
     return tuple(
         KeyedLog(
             by=by,
-            retention_ms=max(feature.over_ms + feature.delay_ms for feature in members),
+            retention_ms=max(feature.look_back_ms for feature in members),
             stored=tuple(dict.fromkeys(stored for feature in members for stored in feature.stored)),
             features=tuple(members),
-            label_retention_ms=max((f.over_ms + f.delay_ms for f in members if f.reads_labels), default=0),
+            label_retention_ms=max((f.look_back_ms for f in members if f.reads_labels), default=0),
             max_keys=max_keys,
         )
         for by, members in grouped.items()
@@ -89,7 +91,7 @@ def _ordered(scope: Scope, expressions: dict[str, Feature]) -> list[str]:
 def _has_shape(scope: Scope, feature: Feature) -> bool:
     """Whether the attributes given are those the kind needs and takes."""
     traits = TRAITS[feature.kind]
-    given = {name for name in _ATTRIBUTES if getattr(feature, name)}
+    given = {name for name in _ATTRIBUTES if getattr(feature, name) not in (None, False, "", ())}
     path = f"features.{feature.name}"
     missing, extra = traits.needs - given, given - traits.needs - traits.takes
     advice = f"It takes {_joined(traits.needs | traits.takes)}."
@@ -116,7 +118,10 @@ def _history(scope: Scope, feature: Feature) -> PlannedFeature | None:
             scope.problem(f"{path}.list", f"no list {feature.list!r}.", suggestion(feature.list, lists))
     over_ms = scope.duration(f"{path}.over", feature.over)
     delay_ms = scope.duration(f"{path}.delay", feature.delay)
-    if "delay" in traits.needs:
+    mean_over_ms = scope.duration(f"{path}.mean_over", feature.mean_over)
+    if feature.times is not None and feature.times <= 0:
+        scope.problem(f"{path}.times", f"{feature.times:g} is not above 0.", "Write how many times the mean, like 3.")
+    if "delay" in traits.needs or feature.clean:
         _check_labels(scope, path, feature)
     where = scope.predicate(f"{path}.where", feature.where) if feature.where else None
     steps = [scope.predicate(f"{path}.steps.{i}", step) for i, step in enumerate(feature.steps)]
@@ -133,23 +138,26 @@ def _history(scope: Scope, feature: Feature) -> PlannedFeature | None:
     result = traits.result or of
     if is_silently_broken or result is None:
         return None
+    stored = traits.stored(feature.of, where, parsed)
     return PlannedFeature(
         definition=feature,
         type=result,
         over_ms=over_ms,
         delay_ms=delay_ms,
+        mean_over_ms=mean_over_ms,
         where=where,
         steps=parsed,
-        stored=traits.stored(feature.of, where, parsed),
+        stored=known_frauds(stored) if feature.clean else stored,
     )
 
 
 def _check_labels(scope: Scope, path: str, feature: Feature) -> None:
+    what = "clean" if feature.clean else feature.kind
     if scope.pipeline.labels is None:
         advice = "Declare `labels: fraud-labels`, the topic they come from."
-        scope.problem(path, f"{feature.kind} needs labels.", advice)
+        scope.problem(path, f"{what} needs labels.", advice)
     if scope.pipeline.event.id is None:
-        scope.problem(path, f"{feature.kind} needs an event id.", "Declare `event.id`: labels name events by it.")
+        scope.problem(path, f"{what} needs an event id.", "Declare `event.id`: labels name events by it.")
 
 
 def _expression(scope: Scope, feature: Feature) -> PlannedFeature | None:

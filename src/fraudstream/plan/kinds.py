@@ -54,6 +54,19 @@ def _keep(*kinds: StoredKind) -> StoredFor:
     return stored
 
 
+def known_frauds(stored: tuple[Stored, ...]) -> tuple[Stored, ...]:
+    """What is stored, and the same of known frauds alone; of events where nothing is stored to count them."""
+    twins = {StoredKind.TALLY: StoredKind.FRAUD_TALLY, StoredKind.SUM: StoredKind.FRAUD_SUM}
+    frauds = tuple(
+        Stored(kind=twins[each.kind], of=each.of, where=each.where) for each in stored if each.kind in twins
+    )
+    return stored + (frauds or (Stored(kind=StoredKind.FRAUD_TALLY),))
+
+
+def _known_matches(of: str | None, where: Node | None, steps: tuple[Node, ...]) -> tuple[Stored, ...]:
+    return known_frauds(_matches(of, where, steps))
+
+
 def _coordinates(of: str | None, where: Node | None, steps: tuple[Node, ...]) -> tuple[Stored, ...]:
     return tuple(Stored(kind=StoredKind.VALUE, of=f"{of}.{axis}") for axis in ("lat", "lon"))
 
@@ -64,14 +77,21 @@ def _chain(of: str | None, where: Node | None, steps: tuple[Node, ...]) -> tuple
 
 _WINDOW = frozenset({"by", "over"})
 _OPTIONS = frozenset({"where", "prior"})
+_CLEAN_OPTIONS = _OPTIONS | {"clean"}
+_LABEL_WINDOW = _WINDOW | {"delay"}
 _VALUE_WINDOW = _WINDOW | {"of"}
 _TALLY, _SUM, _SQUARES = StoredKind.TALLY, StoredKind.SUM, StoredKind.SQUARES
 
 TRAITS: dict[FeatureKind, Traits] = {
     FeatureKind.EXPRESSION: Traits(frozenset({"expression"}), frozenset(), ANY, None, _nothing),
-    FeatureKind.COUNT: Traits(_WINDOW, _OPTIONS, ANY, INTEGER, _matches),
-    FeatureKind.SUM: Traits(_VALUE_WINDOW, _OPTIONS, EXACT, None, _keep(_SUM)),
-    FeatureKind.MEAN: Traits(_VALUE_WINDOW, _OPTIONS, EXACT, FLOAT, _keep(_TALLY, _SUM)),
+    FeatureKind.COUNT: Traits(_WINDOW, _CLEAN_OPTIONS, ANY, INTEGER, _matches),
+    FeatureKind.COUNT_ABOVE: Traits(
+        _VALUE_WINDOW | {"times", "mean_over"},
+        *(frozenset({"prior", "clean"}), EXACT, INTEGER),
+        _keep(StoredKind.VALUE, _TALLY, _SUM),
+    ),
+    FeatureKind.SUM: Traits(_VALUE_WINDOW, _CLEAN_OPTIONS, EXACT, None, _keep(_SUM)),
+    FeatureKind.MEAN: Traits(_VALUE_WINDOW, _CLEAN_OPTIONS, EXACT, FLOAT, _keep(_TALLY, _SUM)),
     FeatureKind.STD: Traits(_VALUE_WINDOW, _OPTIONS, EXACT, FLOAT, _keep(_TALLY, _SUM, _SQUARES)),
     FeatureKind.MIN: Traits(_VALUE_WINDOW, _OPTIONS, NUMBERS, None, _keep(StoredKind.VALUE)),
     FeatureKind.MAX: Traits(_VALUE_WINDOW, _OPTIONS, NUMBERS, None, _keep(StoredKind.VALUE)),
@@ -83,6 +103,10 @@ TRAITS: dict[FeatureKind, Traits] = {
     FeatureKind.SPEED_KMH: Traits(_VALUE_WINDOW, frozenset(), KEYS, FLOAT, _coordinates, location=True),
     FeatureKind.IN_LIST: Traits(frozenset({"of", "list"}), frozenset(), KEYS, BOOLEAN, _nothing),
     FeatureKind.SEQUENCE: Traits(_WINDOW | {"steps"}, frozenset(), ANY, BOOLEAN, _chain),
-    FeatureKind.LABEL_COUNT: Traits(_WINDOW | {"delay"}, frozenset(), ANY, INTEGER, _nothing),
-    FeatureKind.LABEL_RATE: Traits(_WINDOW | {"delay"}, frozenset(), ANY, FLOAT, _nothing),
+    FeatureKind.LABEL_COUNT: Traits(_LABEL_WINDOW, frozenset({"where"}), ANY, INTEGER, _known_matches),
+    FeatureKind.LABEL_RATE: Traits(_LABEL_WINDOW, frozenset({"where"}), ANY, FLOAT, _known_matches),
+    FeatureKind.SINCE_FRAUD: Traits(_LABEL_WINDOW, frozenset(), ANY, INTEGER, _known_matches),
+    FeatureKind.SINCE_GENUINE: Traits(_LABEL_WINDOW, frozenset(), ANY, INTEGER, _known_matches),
+    FeatureKind.FRAUD_RUN: Traits(_LABEL_WINDOW, frozenset(), ANY, INTEGER, _known_matches),
+    FeatureKind.SINCE_FRAUD_RUN: Traits(_LABEL_WINDOW, frozenset(), ANY, INTEGER, _known_matches),
 }

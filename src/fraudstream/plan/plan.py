@@ -28,8 +28,21 @@ class StoredKind(StrEnum):
     """The field's value."""
     PREVIOUS = "previous"
     """When the same value last came before this event."""
+    FRAUD_TALLY = "fraud_tally"
+    """The same number as TALLY, of events known to be fraud only."""
+    FRAUD_SUM = "fraud_sum"
+    """The same sum as SUM, over events known to be fraud only."""
     CHAIN = "chain"
     """The latest start of a chain of events that completed these steps in order so far."""
+
+
+LABEL_KINDS = frozenset(
+    {
+        *(FeatureKind.LABEL_COUNT, FeatureKind.LABEL_RATE, FeatureKind.SINCE_FRAUD, FeatureKind.SINCE_GENUINE),
+        *(FeatureKind.FRAUD_RUN, FeatureKind.SINCE_FRAUD_RUN),
+    }
+)
+"""Kinds that are about known fraud, looking back from a delay."""
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +69,7 @@ class PlannedFeature(msgspec.Struct, frozen=True, kw_only=True):
         type: The type of its value.
         over_ms: The window's length.
         delay_ms: How old an event must be for its label to count.
+        mean_over_ms: The window of the mean that values are compared with; 0 where none are.
         where: The filter on events.
         steps: The steps of a sequence.
         expression: The expression of an `expression` feature.
@@ -66,6 +80,7 @@ class PlannedFeature(msgspec.Struct, frozen=True, kw_only=True):
     type: ValueType
     over_ms: int = 0
     delay_ms: int = 0
+    mean_over_ms: int = 0
     where: Node | None = None
     steps: tuple[Node, ...] = ()
     expression: Node | None = None
@@ -84,7 +99,12 @@ class PlannedFeature(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reads_labels(self) -> bool:
         """Whether its value depends on labels."""
-        return self.kind in (FeatureKind.LABEL_COUNT, FeatureKind.LABEL_RATE)
+        return self.kind in LABEL_KINDS or self.definition.clean
+
+    @property
+    def look_back_ms(self) -> int:
+        """How far back it reads."""
+        return max(self.over_ms + self.delay_ms, self.mean_over_ms)
 
 
 class KeyedLog(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +116,7 @@ class KeyedLog(msgspec.Struct, frozen=True, kw_only=True):
             key is late: scored, not stored.
         stored: What is kept for each event besides its time.
         features: The features read from it.
-        label_retention_ms: The longest look-back of its label features; 0 where it has none.
+        label_retention_ms: The longest look-back of its features that read labels; 0 where it has none.
         max_keys: How many keys it may hold; None: any number.
     """
 

@@ -10,6 +10,7 @@ from fraudstream.units import format_duration
 
 _OVER_EVENTS = {
     FeatureKind.COUNT: "number of events",
+    FeatureKind.COUNT_ABOVE: "number of values of {of} more than {times:g} times their mean",
     FeatureKind.SUM: "sum of {of}",
     FeatureKind.MEAN: "mean of {of}",
     FeatureKind.STD: "sample standard deviation of {of}",
@@ -23,6 +24,10 @@ _OVER_EVENTS = {
     FeatureKind.SPEED_KMH: "km/h needed from the last known {of}",
     FeatureKind.LABEL_COUNT: "number of events known to be fraud",
     FeatureKind.LABEL_RATE: "share of events known to be fraud",
+    FeatureKind.SINCE_FRAUD: "milliseconds since the latest event known to be fraud",
+    FeatureKind.SINCE_GENUINE: "milliseconds since the latest event not known to be fraud",
+    FeatureKind.FRAUD_RUN: "number of events known to be fraud since the latest other one",
+    FeatureKind.SINCE_FRAUD_RUN: "milliseconds since the first of the latest run of events known to be fraud",
 }
 
 CARRIES = {
@@ -50,12 +55,15 @@ def feature_sentence(feature: PlannedFeature) -> str:
     window = f"of the same {by} in the last {format_duration(feature.over_ms)}"
     if feature.kind is FeatureKind.SEQUENCE:
         return f"whether events {window} were, in order and ending with this one: {', then '.join(definition.steps)}"
-    parts = [_OVER_EVENTS[feature.kind].format(of=definition.of), window]
+    parts = [_OVER_EVENTS[feature.kind].format(of=definition.of, times=definition.times), window]
     if feature.delay_ms:
         parts.append(f"up to {format_duration(feature.delay_ms)} ago")
     if definition.where:
         parts.append(f"where {' '.join(definition.where.split())}")
-    return " ".join(parts) + (", without this one" if definition.prior else "")
+    if feature.mean_over_ms:
+        parts.append(f"(the mean of the last {format_duration(feature.mean_over_ms)})")
+    left_out = [*(["this one"] if definition.prior else []), *(["known frauds"] if definition.clean else [])]
+    return " ".join(parts) + (f", without {' and '.join(left_out)}" if left_out else "")
 
 
 def rule_sentence(rule: PlannedRule) -> str:

@@ -17,19 +17,20 @@ it) and `position` (its place among all labels).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from fraudstream.define.feature import FeatureKind
 from fraudstream.errors import UsageError
 from fraudstream.plan.expression_sql import to_sql
 from fraudstream.plan.plan import KeyedLog, Plan, PlannedFeature
-from fraudstream.plan.sql_labels import fraud_counts, known_fraud
+from fraudstream.plan.sql_labels import known_fraud
 from fraudstream.plan.sql_measure import Measure, literal, measures_of, quoted, value_of
 
 OWN_COLUMNS = (
     *("sequence", "partition", "offset", "event_at", "late", "duplicate_of_partition", "duplicate_of_offset"),
     *("text_id", "copy_number", "is_duplicate", "first_at", "first_partition", "first_offset", "newest_event_at"),
     *("at_sequence", "is_itself", "newest_of_key", "forgotten_until", "is_late", "tie_in_key", "place_in_key"),
-    *("from_sequence", "until_sequence"),
+    *("from_sequence", "until_sequence", "is_known_fraud"),
 )
 """The columns the queries need beside the event's own: no field or feature can be written under these names."""
 TIES = 1 << 20
@@ -62,8 +63,6 @@ def features_sql(plan: Plan, events_table: str = "events", labels_table: str = "
         ctes |= known_fraud(plan, labels_table)
     for i, log in enumerate(plan.logs):
         ctes |= _log_in_order(log, i) if fast else _log(log, i)
-        if log.label_retention_ms:
-            ctes[f"frauds_{i}"] = fraud_counts(log, f"log_{i}")
     return _query(plan, ctes, late="false" if fast else _late(plan))
 
 
@@ -157,27 +156,42 @@ def _seen_in_order(plan: Plan, events_table: str) -> str:
 
 def _log(log: KeyedLog, i: int) -> dict[str, str]:
     """Exact: every event of the log joined with what its key remembers of those processed before it."""
-    same_key = " AND ".join(f"past.{quoted(name)} = event.{quoted(name)}" for name in log.by)
-    measures = ",\n      ".join(
-        f"{_over_pairs(measure)} AS {quoted(measure.name)}" for f in log.features for measure in measures_of(f)
-    )
     return {
         f"log_{i}": f"""SELECT *, newest_of_key - {log.retention_ms} AS forgotten_until,
       NOT is_duplicate AND event_at <= forgotten_until AS is_late
     FROM (SELECT *, max(event_at) FILTER (WHERE NOT is_duplicate)
       OVER (PARTITION BY {_names(log.by)} ORDER BY sequence) AS newest_of_key FROM seen)
     WHERE {_known(log)}""",
-        f"pairs_{i}": f"""SELECT event.sequence AS at_sequence, false AS is_itself, past.*
+        f"pairs_{i}": _pairs(log, i, "NOT past.is_late AND past.event_at > event.forgotten_until"),
+        f"measures_{i}": _measured_over_pairs(i, log.features),
+    }
+
+
+def _pairs(log: KeyedLog, i: int, remembered: str) -> str:
+    """Each event with each that its key remembered, and whether that was known to be fraud by then; and with itself."""
+    same_key = " AND ".join(f"past.{quoted(name)} = event.{quoted(name)}" for name in log.by)
+    known, frauds = "false", ""
+    if log.label_retention_ms:
+        known = "fraud.sequence IS NOT NULL"
+        frauds = """
+    LEFT JOIN known_fraud AS fraud ON fraud.sequence = past.sequence
+      AND fraud.from_sequence <= event.sequence AND fraud.until_sequence > event.sequence"""
+    return f"""SELECT event.sequence AS at_sequence, false AS is_itself, {known} AS is_known_fraud, past.*
     FROM log_{i} AS event JOIN log_{i} AS past ON {same_key}
-      AND past.sequence < event.sequence AND NOT past.is_duplicate AND NOT past.is_late
-      AND past.event_at <= event.event_at AND past.event_at > event.forgotten_until
+      AND past.sequence < event.sequence AND NOT past.is_duplicate AND past.event_at <= event.event_at
+      AND {remembered}{frauds}
     UNION ALL
-    SELECT sequence, true, * FROM log_{i} WHERE NOT is_duplicate""",
-        f"measures_{i}": f"""SELECT event.sequence{"," if measures else ""}
+    SELECT sequence, true, false, * FROM log_{i} WHERE NOT is_duplicate"""
+
+
+def _measured_over_pairs(i: int, features: Iterable[PlannedFeature]) -> str:
+    measures = ",\n      ".join(
+        f"{_over_pairs(measure)} AS {quoted(measure.name)}" for f in features for measure in measures_of(f)
+    )
+    return f"""SELECT event.sequence{"," if measures else ""}
       {measures}
     FROM log_{i} AS event LEFT JOIN pairs_{i} AS past ON past.at_sequence = event.sequence
-    GROUP BY event.sequence""",
-    }
+    GROUP BY event.sequence"""
 
 
 def _over_pairs(measure: Measure) -> str:
@@ -191,22 +205,37 @@ def _over_pairs(measure: Measure) -> str:
         conditions.append("NOT is_itself")
     if measure.where is not None:
         conditions.append(f"({to_sql(measure.where, name_of)})")
+    if measure.known is not None:
+        conditions.append("is_known_fraud" if measure.known else "NOT is_known_fraud")
     return f"{measure.aggregate(name_of)} FILTER (WHERE {' AND '.join(conditions)})"
 
 
 def _log_in_order(log: KeyedLog, i: int) -> dict[str, str]:
-    """Fast: window functions over `place_in_key`, which orders a key's events by time and, within it, by processing."""
+    """Fast: window functions over `place_in_key`, which orders a key's events by time and, within it, by processing.
+
+    What was known of an event's past when the event came is no column of either: such features join the two.
+    """
     measures = "".join(
         f",\n      {_over_places(measure, log)} AS {quoted(measure.name)}"
         for f in log.features
+        if not f.reads_labels
         for measure in measures_of(f)
     )
+    labelled = tuple(feature for feature in log.features if feature.reads_labels)
+    joined = {}
+    if labelled:
+        look_back_ms = max(feature.look_back_ms for feature in labelled)
+        joined = {
+            f"pairs_{i}": _pairs(log, i, f"past.event_at > event.event_at - {look_back_ms}"),
+            f"known_{i}": _measured_over_pairs(i, labelled),
+        }
     return {
         f"log_{i}": f"""SELECT *,
       row_number() OVER (PARTITION BY {_names(log.by)}, event_at ORDER BY sequence) - 1 AS tie_in_key,
       event_at * {TIES} + tie_in_key AS place_in_key
     FROM seen WHERE {_known(log)}""",
         f"measures_{i}": f"SELECT sequence{measures}\n    FROM log_{i}",
+        **joined,
     }
 
 
@@ -261,9 +290,9 @@ def _query(plan: Plan, ctes: dict[str, str], late: str) -> str:
         columns.append(f"measures_{i}.* EXCLUDE (sequence)")
         if "is_late" in late:
             joins.append(f"LEFT JOIN log_{i} ON log_{i}.sequence = seen.sequence")
-        if log.label_retention_ms:
-            joins.append(f"LEFT JOIN frauds_{i} ON frauds_{i}.sequence = seen.sequence")
-            columns.append(f"frauds_{i}.* EXCLUDE (sequence)")
+        if f"known_{i}" in ctes:
+            joins.append(f"LEFT JOIN known_{i} ON known_{i}.sequence = seen.sequence")
+            columns.append(f"known_{i}.* EXCLUDE (sequence)")
     ctes["measured"] = f"SELECT {', '.join(columns)}\n    FROM {(chr(10) + '    ').join(joins)}"
     copied = "copies" in ctes
     first = [

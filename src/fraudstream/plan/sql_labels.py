@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from fraudstream.plan.plan import KeyedLog, Plan
-from fraudstream.plan.sql_measure import quoted
+from fraudstream.plan.plan import Plan
 
 
 def known_fraud(plan: Plan, labels_table: str) -> dict[str, str]:
@@ -48,27 +47,3 @@ def known_fraud(plan: Plan, labels_table: str) -> dict[str, str]:
         "known_fraud": """SELECT event.*, from_sequence, until_sequence
     FROM reigns JOIN first_copies AS event ON event.sequence = event_sequence WHERE is_fraud""",
     }
-
-
-def fraud_counts(log: KeyedLog, source: str) -> str:
-    """The query that counts known fraud in the windows of a log's label features, for each event of `source`.
-
-    Known fraud is forgotten `label_retention_ms` before the key's newest that ever was known.
-    """
-    same_key = " AND ".join(f"fraud.{quoted(name)} = event.{quoted(name)}" for name in log.by)
-    counts = ",\n      ".join(
-        f"count(*) FILTER (WHERE fraud_at > event_at - {feature.delay_ms + feature.over_ms} "
-        f"AND fraud_at <= event_at - {feature.delay_ms}) AS {quoted(feature.name + '.frauds')}"
-        for feature in log.features
-        if feature.reads_labels
-    )
-    return f"""SELECT sequence,
-      {counts}
-    FROM (
-      SELECT event.sequence, event.event_at, until_sequence, fraud.event_at AS fraud_at,
-        max(fraud.event_at) OVER (PARTITION BY event.sequence) AS newest_fraud_at
-      FROM {source} AS event
-      JOIN known_fraud AS fraud ON {same_key} AND fraud.from_sequence <= event.sequence
-    )
-    WHERE sequence < until_sequence AND fraud_at > newest_fraud_at - {log.label_retention_ms}
-    GROUP BY sequence"""

@@ -6,6 +6,7 @@ Exact and fast queries differ only in how a measure reaches its window: a `Measu
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from fraudstream.define.feature import FeatureKind
@@ -29,6 +30,7 @@ class Measure(NamedTuple):
         delay_ms: How long before the event the window ends.
         where: The filter on history's events.
         itself: Whether the event itself may be in the window.
+        known: True: only events known to be fraud; False: only others; None: all.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Measure(NamedTuple):
     delay_ms: int = 0
     where: Node | None = None
     itself: bool = False
+    known: bool | None = None
 
 
 def quoted(name: str) -> str:
@@ -58,12 +61,26 @@ def exact_double(integer: str) -> str:
 
 
 def measures_of(feature: PlannedFeature) -> tuple[Measure, ...]:
-    """What must be measured for a windowed feature; the count of known fraud is not among it."""
+    """What must be measured for a windowed feature."""
+    left_out = False if feature.definition.clean else None
 
-    def measure(suffix: str, aggregate: Callable[[NameOf], str], *, itself: bool = True) -> Measure:
-        may_hold_itself = itself and not feature.definition.prior
+    def measure(
+        suffix: str,
+        aggregate: Callable[[NameOf], str],
+        *,
+        itself: bool = True,
+        known: bool | None = left_out,
+        over_ms: int = feature.over_ms,
+    ) -> Measure:
+        may_hold_itself = itself and not feature.definition.prior and not feature.delay_ms
         name = f"{feature.name}.{suffix}"
-        return Measure(name, aggregate, feature.over_ms, feature.delay_ms, feature.where, may_hold_itself)
+        return Measure(name, aggregate, over_ms, feature.delay_ms, feature.where, may_hold_itself, known)
+
+    def count(name: NameOf) -> str:
+        return "count(*)"
+
+    def latest(name: NameOf) -> str:
+        return f"max({name('event_at')})"
 
     of = feature.definition.of or ""
     n = measure("n", lambda name: f"count({name(of)})")
@@ -71,7 +88,10 @@ def measures_of(feature: PlannedFeature) -> tuple[Measure, ...]:
     squares = measure("squares", lambda name: f"sum(CAST({name(of)} AS HUGEINT) * {name(of)})")
     match feature.kind:
         case FeatureKind.COUNT:
-            return (measure("rows", lambda name: "count(*)"),)
+            return (measure("rows", count),)
+        case FeatureKind.COUNT_ABOVE:
+            of_mean = (each._replace(over_ms=feature.mean_over_ms) for each in (n, total))
+            return *of_mean, measure("values", lambda name: f"list({name(of)})")
         case FeatureKind.SUM:
             return (total,)
         case FeatureKind.MEAN:
@@ -85,11 +105,21 @@ def measures_of(feature: PlannedFeature) -> tuple[Measure, ...]:
         case FeatureKind.DISTINCT:
             return (measure("distinct", lambda name: f"count(DISTINCT {name(of)})"),)
         case FeatureKind.SINCE_LAST:
-            return (measure("last_at", lambda name: f"max({name('event_at')})", itself=False),)
+            return (measure("last_at", latest, itself=False),)
         case FeatureKind.SINCE_FIRST:
             return (measure("first_at", lambda name: f"min({name('event_at')})", itself=False),)
-        case FeatureKind.FIRST_SEEN | FeatureKind.LABEL_RATE:
-            return (measure("rows", lambda name: "count(*)", itself=False),)
+        case FeatureKind.FIRST_SEEN:
+            return (measure("rows", count, itself=False),)
+        case FeatureKind.LABEL_COUNT:
+            return (measure("frauds", count, known=True),)
+        case FeatureKind.LABEL_RATE:
+            return measure("rows", count), measure("frauds", count, known=True)
+        case FeatureKind.SINCE_FRAUD:
+            return (measure("last_at", latest, known=True),)
+        case FeatureKind.SINCE_GENUINE:
+            return (measure("last_at", latest, known=False),)
+        case FeatureKind.FRAUD_RUN | FeatureKind.SINCE_FRAUD_RUN:
+            return tuple(measure(each, partial(_latest_first, each)) for each in ("is_known_fraud", "event_at"))
         case FeatureKind.DISTANCE_KM | FeatureKind.SPEED_KMH:
             return (measure("last", lambda name: _last_place(of, name), itself=False),)
         case FeatureKind.SEQUENCE:
@@ -99,7 +129,7 @@ def measures_of(feature: PlannedFeature) -> tuple[Measure, ...]:
 
 
 def value_of(feature: PlannedFeature, plan: Plan) -> str:
-    """The SQL of a feature's value from its measures, the event's own columns and, for labels, `<feature>.frauds`."""
+    """The SQL of a feature's value from its measures and the event's own columns."""
     of = feature.definition.of or ""
     scale = plan.types[of].scale if of else 0
 
@@ -107,7 +137,7 @@ def value_of(feature: PlannedFeature, plan: Plan) -> str:
         return quoted(f"{feature.name}.{suffix}")
 
     n, total, squares = of_measure("n"), of_measure("total"), of_measure("squares")
-    rows, frauds = of_measure("rows"), f"coalesce({of_measure('frauds')}, 0)"
+    rows, frauds = of_measure("rows"), of_measure("frauds")
     match feature.kind:
         case FeatureKind.SUM:
             return f"CAST(coalesce({total}, 0) AS BIGINT)"
@@ -117,7 +147,11 @@ def value_of(feature: PlannedFeature, plan: Plan) -> str:
             spread = f"(CAST({n} AS HUGEINT) * {squares} - {total} * {total})"
             variance = f"({exact_double(spread)}) / CAST({n} * ({n} - 1) AS DOUBLE)"
             return f"CASE WHEN {n} > 1 THEN sqrt({variance}) / 1e{scale} END"
-        case FeatureKind.SINCE_LAST:
+        case FeatureKind.COUNT_ABOVE:
+            limit = f"{feature.definition.times!r}e0 * (({exact_double(total)}) / CAST({n} AS DOUBLE))"
+            above = f"lambda value: value IS NOT NULL AND CAST(value AS DOUBLE) > {limit}"
+            return f"CASE WHEN {n} > 0 THEN len(list_filter(coalesce({of_measure('values')}, []), {above})) END"
+        case FeatureKind.SINCE_LAST | FeatureKind.SINCE_FRAUD | FeatureKind.SINCE_GENUINE:
             return f"event_at - {of_measure('last_at')}"
         case FeatureKind.SINCE_FIRST:
             return f"event_at - {of_measure('first_at')}"
@@ -132,12 +166,27 @@ def value_of(feature: PlannedFeature, plan: Plan) -> str:
         case FeatureKind.SEQUENCE:
             last_step = f"coalesce({to_sql(feature.steps[-1], quoted)}, false)"
             return f"{last_step} AND {_progress(of_measure('steps'))} = {len(feature.steps) - 1}"
-        case FeatureKind.LABEL_COUNT:
-            return frauds
+        case FeatureKind.FRAUD_RUN:
+            return _run(of_measure("is_known_fraud"))
+        case FeatureKind.SINCE_FRAUD_RUN:
+            run = _run(of_measure("is_known_fraud"))
+            return f"CASE WHEN {run} > 0 THEN event_at - {of_measure('event_at')}[{run}] END"
         case FeatureKind.LABEL_RATE:
             return f"CASE WHEN {rows} > 0 THEN CAST({frauds} AS DOUBLE) / CAST({rows} AS DOUBLE) END"
         case _:
             return quoted(measures_of(feature)[0].name)
+
+
+def _latest_first(column: str, name: NameOf) -> str:
+    """A column of history's events as a list, the latest first."""
+    order = ", ".join(f"{name(each)} DESC" for each in ("event_at", "partition", "offset"))
+    return f"list({name(column)} ORDER BY {order})"
+
+
+def _run(flags: str) -> str:
+    """How many flags are true before the first that is not; 0 for none."""
+    ended = f"list_position({flags}, false) - 1"
+    return f"CASE WHEN list_contains({flags}, false) THEN {ended} ELSE coalesce(len({flags}), 0) END"
 
 
 def _last_place(of: str, name: NameOf) -> str:

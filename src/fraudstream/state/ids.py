@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +65,7 @@ class LabelChanges:
         position: int64[c], how many events of the batch come before the change.
         times, orders: int64[c], time and coordinates of the labelled event.
         change: int64[c], 1 where an event became known as fraud, -1 where it was cleared.
-        slots: int64[L, c], the event's key in each log that reads labels.
+        slots: int64[L, c], the event's key in each log that reads labels; int64[c] in the changes of one log.
     """
 
     position: Int64s
@@ -73,6 +73,15 @@ class LabelChanges:
     orders: Int64s
     change: Int64s
     slots: Int64s
+
+    @classmethod
+    def none(cls) -> LabelChanges:
+        """No changes."""
+        return cls(*(np.empty(0, np.int64) for _ in range(5)))
+
+    def of_log(self, log: int) -> LabelChanges:
+        """The changes of one of the logs that read labels."""
+        return replace(self, slots=np.ascontiguousarray(self.slots[log]))
 
 
 class EventIds:

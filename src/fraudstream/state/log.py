@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fraudstream.state.kernels import log_rows as layout
+from fraudstream.state.ids import LabelChanges
+from fraudstream.state.kernels import log_rows as kernel
 from fraudstream.state.kernels.blocks import compact, compact_size, release_blocks
 from fraudstream.state.kernels.keyed_log import run_log
+from fraudstream.state.layout import LogLayout
 
 Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -22,19 +24,17 @@ class Log:
     """The events of every key, and the kernel's way in.
 
     Args:
-        columns: int64[width, 4], the layout's columns.
-        cuts: int64[c], the look-backs at which windows begin and end.
+        layout: What its rows hold, and what is read from them.
         retention_ms: How long events are kept behind the newest of their key.
     """
 
-    def __init__(self, columns: Int64s, cuts: Int64s, retention_ms: int) -> None:
-        self.columns = columns
-        self.cuts = cuts
+    def __init__(self, layout: LogLayout, retention_ms: int) -> None:
+        self.layout = layout
         self.retention_ms = retention_ms
-        self.pool: Int64s = np.zeros((_SMALLEST, len(columns)), np.int64)
-        self.blocks: Int64s = np.full((_SMALLEST, layout.HINTS + len(cuts)), -1, np.int64)
-        self.counters: Int64s = np.full(layout.FREE + layout.SIZE_CLASSES, -1, np.int64)
-        self.counters[: layout.FREE] = 0
+        self.pool: Int64s = np.zeros((_SMALLEST, len(layout.columns)), np.int64)
+        self.blocks: Int64s = np.full((_SMALLEST, kernel.HINTS + len(layout.cuts)), -1, np.int64)
+        self.counters: Int64s = np.full(kernel.FREE + kernel.SIZE_CLASSES, -1, np.int64)
+        self.counters[: kernel.FREE] = 0
 
     def run(
         self,
@@ -45,15 +45,15 @@ class Log:
         store: Bools,
         own: Bools,
         contributions: Int64s,
-        reads: Int64s,
-        n_outputs: int,
+        changes: LabelChanges,
     ) -> tuple[Int64s, Floats, Bools, Bools]:
-        """Reads and stores a batch in order.
+        """Reads and stores a batch in order, and applies the changes of what is known as fraud in their places.
 
         Returns:
             values int64[n_outputs, n], floats float64[n_outputs, n], valid bool[n_outputs, n], late bool[n].
         """
-        n = len(slots)
+        n, layout = len(slots), self.layout
+        reads, n_outputs = layout.reads, layout.n_outputs
         # Not zeroed: what is not valid is never looked at.
         values = np.empty((n_outputs, n), np.int64)
         floats = np.empty((n_outputs, n), np.float64)
@@ -63,12 +63,14 @@ class Log:
         done = 0
         while True:
             done = run_log(
-                self.pool, self.blocks, self.counters, self.columns, self.cuts, reads, self.retention_ms,
-                slots, times, orders, read, store, own, contributions, values, floats, valid, late, done,
+                self.pool, self.blocks, self.counters, layout.columns, layout.cuts, reads, layout.means, layout.multiples,
+                self.retention_ms, slots, times, orders, read, store, own, contributions,
+                changes.position, changes.slots, changes.times, changes.orders, changes.change,
+                values, floats, valid, late, done,
             )  # fmt: skip
             if done == n:
                 # Counts and sums are valid wherever the key is; the kernel leaves saying so to us.
-                valid[reads[reads[:, 0] <= layout.DIFFERENCE, 8]] = slots >= 0
+                valid[reads[reads[:, 0] <= kernel.DIFFERENCE, 8]] = slots >= 0
                 return values, floats, valid, late
             self._grow_pool()
 
@@ -85,7 +87,7 @@ class Log:
     def _grow_pool(self) -> None:
         """Makes room: by bringing the blocks together where much lies free between them, else by a larger pool."""
         rows, width = self.pool.shape
-        if self.counters[layout.FREED] > rows * _WASTED:
+        if self.counters[kernel.FREED] > rows * _WASTED:
             needed = compact_size(self.blocks)
             pool: Int64s = np.zeros((max(rows, needed + needed // 8), width), np.int64)
             compact(self.pool, self.blocks, self.counters, pool)

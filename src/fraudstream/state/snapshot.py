@@ -109,12 +109,10 @@ def arrays_of(state: State) -> Arrays:
     for index, keyed in enumerate(state.logs):
         keys = keyed.keys
         arrays |= {f"{index}.{part}": array for part, array in keys.arrays().items()}
-        for part, log in (("events", keyed.events), ("frauds", keyed.frauds)):
-            if log is not None:
-                used = min(keys.n_keys, len(log.blocks))
-                arrays[f"{index}.{part}.pool"] = log.pool[: log.counters[kernel.USED]]
-                arrays[f"{index}.{part}.blocks"] = log.blocks[:used]
-                arrays[f"{index}.{part}.counters"] = log.counters
+        log = keyed.events
+        arrays[f"{index}.events.pool"] = log.pool[: log.counters[kernel.USED]]
+        arrays[f"{index}.events.blocks"] = log.blocks[: min(keys.n_keys, len(log.blocks))]
+        arrays[f"{index}.events.counters"] = log.counters
     if state.ids is not None:
         arrays |= {"ids.table": state.ids.table, "ids.counters": state.ids.counters}
     return arrays
@@ -127,9 +125,7 @@ def restore(plan: Plan, header: Header, arrays: Arrays) -> State:
     failpoints.hit("restore")
     for index, keyed in enumerate(state.logs):
         keyed.keys.restore({part: arrays[f"{index}.{part}"] for part in keyed.keys.arrays()})
-        for part, log in (("events", keyed.events), ("frauds", keyed.frauds)):
-            if log is not None:
-                _restore_log(log, arrays, f"{index}.{part}")
+        _restore_log(keyed.events, arrays, f"{index}.events")
     if state.ids is not None:
         state.ids.table, state.ids.counters = arrays["ids.table"], arrays["ids.counters"]
     return state

@@ -5,22 +5,23 @@ from __future__ import annotations
 from fraudstream.plan.plan import KeyedLog, Plan
 from fraudstream.state.ids import EventIds
 from fraudstream.state.keys import EVICTED, EVICTED_EARLY, KeyTable
-from fraudstream.state.layout import LabelLayout, LogLayout
+from fraudstream.state.layout import LogLayout
 from fraudstream.state.log import Log
 
 
 class KeyedState:
-    """The history of one key: its events and, where features read them, its known frauds."""
+    """The history of one key.
+
+    Attributes:
+        reads_labels: Whether features ask which of its events are known to be fraud.
+    """
 
     def __init__(self, log: KeyedLog) -> None:
         self.log = log
         self.layout = LogLayout(log)
         self.keys = KeyTable(log.max_keys)
-        self.events = Log(self.layout.columns, self.layout.cuts, log.retention_ms)
-        self.label_layout = LabelLayout(log) if log.label_retention_ms else None
-        self.frauds: Log | None = None
-        if self.label_layout is not None:
-            self.frauds = Log(self.label_layout.columns, self.label_layout.cuts, log.label_retention_ms)
+        self.events = Log(self.layout, log.retention_ms)
+        self.reads_labels = log.label_retention_ms > 0
 
 
 class State:
@@ -36,7 +37,7 @@ class State:
     def __init__(self, plan: Plan) -> None:
         self.identity = plan.state_identity
         self.logs = [KeyedState(log) for log in plan.logs]
-        labelled = sum(1 for state in self.logs if state.frauds is not None)
+        labelled = sum(1 for state in self.logs if state.reads_labels)
         self.ids = EventIds(plan.dedup_ms, plan.label_retention_ms, labelled) if plan.pipeline.event.id else None
         self.sequence = 0
 
@@ -44,17 +45,15 @@ class State:
         """Forgets the least recently seen keys of one log that is full, with all that is known of them."""
         new_of = keyed.keys.evict(keyed.log.retention_ms)
         keyed.events.evict(new_of)
-        if keyed.frauds is not None:
-            keyed.frauds.evict(new_of)
+        if keyed.reads_labels:
             assert self.ids is not None
-            labelled = [state for state in self.logs if state.frauds is not None]
+            labelled = [state for state in self.logs if state.reads_labels]
             self.ids.renumber(labelled.index(keyed), new_of)
 
     @property
     def size_bytes(self) -> int:
         """Memory the state's arrays take, unused room included."""
-        logs = [log for state in self.logs for log in (state.events, state.frauds) if log is not None]
-        arrays = [array for log in logs for array in (log.pool, log.blocks)]
+        arrays = [array for state in self.logs for array in (state.events.pool, state.events.blocks)]
         arrays += [array for state in self.logs for array in state.keys.arrays().values()]
         return sum(array.nbytes for array in arrays) + (self.ids.table.nbytes if self.ids else 0)
 

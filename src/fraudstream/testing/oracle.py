@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from fraudstream.define.feature import FeatureKind
 from fraudstream.plan.expression import Node
-from fraudstream.plan.plan import KeyedLog, Plan, PlannedFeature
+from fraudstream.plan.plan import LABEL_KINDS, KeyedLog, Plan, PlannedFeature
 from fraudstream.testing.evaluate import evaluate_plain
 
 Value = str | int | float | bool | None
@@ -74,15 +74,13 @@ class History:
 
     Attributes:
         rows: Its events of the last `retention_ms`, up to the newest.
-        frauds: Those known to be fraud, of the last `label_retention_ms` up to the newest that ever was.
-        newest_fraud_at: The time of that newest one.
+        frauds: The places of those known to be fraud.
         seen_at: The newest time of any event with the key, late ones and copies too.
     """
 
     seen_at: int
     rows: list[Row] = field(default_factory=list)
-    frauds: list[Row] = field(default_factory=list)
-    newest_fraud_at: int | None = None
+    frauds: set[tuple[int, int, int]] = field(default_factory=set)
 
 
 class Oracle:
@@ -205,18 +203,11 @@ class Oracle:
 
     def _apply(self, label: Label, known: Known) -> None:
         """Makes an event known as fraud, or no longer, in the histories it came into, be they forgotten or not."""
-        row = known.row
-        for log in self.plan.logs:
-            history = known.histories.get(log.name)
-            if history is None or log.label_retention_ms == 0:
-                continue
-            history.frauds = [fraud for fraud in history.frauds if place(fraud) != place(row)]
+        for history in known.histories.values():
             if label.is_fraud:
-                newest = row.event_at if history.newest_fraud_at is None else history.newest_fraud_at
-                history.newest_fraud_at = max(row.event_at, newest)
-                forgotten_until = history.newest_fraud_at - log.label_retention_ms
-                frauds = [*history.frauds, row]
-                history.frauds = [fraud for fraud in frauds if fraud.event_at > forgotten_until]
+                history.frauds.add(place(known.row))
+            else:
+                history.frauds.discard(place(known.row))
 
     # ── features ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -231,15 +222,19 @@ class Oracle:
         The window holds the stored events with t - over < time <= t for which `where` is true; and the event itself,
         if `where` is true for it, unless the feature is `prior` or the event a duplicate: its first copy is stored.
         """
-        if feature.reads_labels:
-            return labels_in_window(feature, history, row.event_at)
-        past = between(history.rows, row.event_at - feature.over_ms, row.event_at)
+        if feature.kind in LABEL_KINDS:
+            return known_in_window(feature, history, row.event_at)
+        rows = [each for each in history.rows if not (feature.definition.clean and place(each) in history.frauds)]
+        past = between(rows, row.event_at - feature.over_ms, row.event_at)
         before = [each for each in past if is_in(feature, each)]
         itself = [row] if is_in(feature, row) and not feature.definition.prior and not is_duplicate else []
         of = feature.definition.of or ""
         match feature.kind:
             case FeatureKind.COUNT:
                 return len(before + itself)
+            case FeatureKind.COUNT_ABOVE:
+                of_mean = between(rows, row.event_at - feature.mean_over_ms, row.event_at) + itself
+                return above_mean(feature, [each.fields[of] for each in of_mean], [v.fields[of] for v in before + itself])
             case FeatureKind.SINCE_LAST:
                 return row.event_at - before[-1].event_at if before else None
             case FeatureKind.SINCE_FIRST:
@@ -344,11 +339,34 @@ def completes(steps: tuple[Node, ...], before: list[Row], row: Row) -> bool:
     return not earlier and evaluate_plain(last, row.fields) is True
 
 
-def labels_in_window(feature: PlannedFeature, history: History, event_at: int) -> Value:
-    """Known fraud, counted or as a share, among the key's events old enough that their labels could have come."""
+def above_mean(feature: PlannedFeature, of_mean: list[Any], values: list[Any]) -> int | None:
+    """How many of the values are more than so many times the mean of others; nulls are in neither."""
+    known = [value for value in of_mean if value is not None]
+    if not known:
+        return None
+    limit = (feature.definition.times or 0.0) * (float(sum(known)) / float(len(known)))
+    return len([value for value in values if value is not None and float(value) > limit])
+
+
+def known_in_window(feature: PlannedFeature, history: History, event_at: int) -> Value:
+    """What is known of the key's events that are old enough for their labels to have come: fraud, or else genuine."""
     until = event_at - feature.delay_ms
-    frauds = len(between(history.frauds, until - feature.over_ms, until))
-    if feature.kind is FeatureKind.LABEL_COUNT:
-        return frauds
-    rows = len(between(history.rows, until - feature.over_ms, until))
-    return frauds / rows if rows else None
+    rows = [row for row in between(history.rows, until - feature.over_ms, until) if is_in(feature, row)]
+    frauds = [row for row in rows if place(row) in history.frauds]
+    genuine = [row for row in rows if place(row) not in history.frauds]
+    run = [row for row in frauds if not genuine or place(row) > place(genuine[-1])]
+    match feature.kind:
+        case FeatureKind.LABEL_COUNT:
+            return len(frauds)
+        case FeatureKind.LABEL_RATE:
+            return len(frauds) / len(rows) if rows else None
+        case FeatureKind.SINCE_FRAUD:
+            return event_at - frauds[-1].event_at if frauds else None
+        case FeatureKind.SINCE_GENUINE:
+            return event_at - genuine[-1].event_at if genuine else None
+        case FeatureKind.FRAUD_RUN:
+            return len(run)
+        case FeatureKind.SINCE_FRAUD_RUN:
+            return event_at - run[0].event_at if run else None
+        case _:
+            raise AssertionError(f"{feature.kind} is not about labels")

@@ -9,6 +9,7 @@ from fraudstream.state.kernels.exact import square
 from fraudstream.state.kernels.log_rows import (
     CHAIN,
     CLASS,
+    FRAUD,
     FREE,
     FREED,
     HEAD,
@@ -163,6 +164,8 @@ def insert(pool, blocks, slot, position, columns, time, order, contributions, ev
             pool[row, column] = pool[row - 1, column] + added
             for later in range(row + 1, last + 1):
                 pool[later, column] += added
+        elif kind == FRAUD:  # nothing is known of it yet
+            pool[row, column] = pool[row - 1, column]
         elif kind == SQUARES_LOW:
             low, high = square(contributions[source, event])
             before = np.uint64(pool[row - 1, column])
@@ -190,6 +193,31 @@ def insert(pool, blocks, slot, position, columns, time, order, contributions, ev
                 if pool[current, flag] != 0:
                     start = pool[current, 0] if before < 0 else pool[current - 1, before]
                 pool[current, column] = max(pool[current - 1, column], start)
+
+
+@njit(cache=True, nogil=True)
+def mark_fraud(pool, blocks, slot, columns, time, order, change):
+    """Makes one of the key's events known as fraud (1), or no longer (-1); does nothing where it is not remembered."""
+    if slot < 0 or blocks[slot, OFFSET] < 0:
+        return
+    base, length = blocks[slot, OFFSET] + blocks[slot, HEAD], blocks[slot, LENGTH]
+    below, above = np.int64(-1), length
+    while above - below > 1:
+        middle = (above + below) // 2
+        at, place = pool[base + middle, 0], pool[base + middle, 1]
+        if at > time or (at == time and place >= order):
+            above = middle
+        else:
+            below = middle
+    row = base + above
+    if above == length or pool[row, 0] != time or pool[row, 1] != order:
+        return
+    for column in range(pool.shape[1]):
+        if columns[column, 0] == FRAUD:
+            of = columns[column, 2]
+            added = change if of < 0 else change * (pool[row, of] - pool[row - 1, of])
+            for later in range(row, base + length):
+                pool[later, column] += added
 
 
 @njit(cache=True, nogil=True)

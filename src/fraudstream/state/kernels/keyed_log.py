@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from fraudstream.state.kernels.blocks import forget, insert, make_room
+from fraudstream.state.kernels.blocks import forget, insert, make_room, mark_fraud
 from fraudstream.state.kernels.log_rows import HEAD, HINTS, LATE_TOTAL, LENGTH, OFFSET, STORED_TOTAL
 from fraudstream.state.kernels.prefetch import prefetch_row
 from fraudstream.state.kernels.windows import first_after, read_windows
@@ -35,8 +35,10 @@ def prefetch_key(pool, blocks, slot, n_cuts):
 
 @njit(cache=True, nogil=True)
 def run_log(
-    pool, blocks, counters, columns, cuts, reads, retention,
-    slots, times, orders, read, store, own, contributions, out_values, out_floats, out_valid, late, begin,
+    pool, blocks, counters, columns, cuts, reads, means, multiples, retention,
+    slots, times, orders, read, store, own, contributions,
+    change_position, change_slots, change_times, change_orders, changes,
+    out_values, out_floats, out_valid, late, begin,
 ):  # fmt: skip
     """Reads and stores rows begin…n-1 in order; returns n, or the row at which the pool must grow first.
 
@@ -47,29 +49,39 @@ def run_log(
         columns: int64[width, 4], what each column of the pool holds.
         cuts: int64[c], rising look-backs in ms, the first 0: a read's window lies between two of them.
         reads: int64[r, 9], what to compute.
+        means: int64[a, 5], multiples: float64[a], what the limits of ABOVE reads rest on.
         retention: The retention in ms.
         slots: int64[n], each row's key, -1 where it is null.
         times, orders: int64[n], event time and the coordinates as one number.
         read, store, own: bool[n], whether a row is read for, stored, and part of its own windows.
         contributions: int64[k, n], what each row adds.
+        change_position: int64[c], rising: how many rows come before each change of what is known as fraud; with the
+            labelled event's key, time, coordinates, and 1 or -1 in the arrays beside it.
         out_values, out_floats, out_valid: [r, n], the results; LAST_PLACE fills three outputs.
         late: bool[n], set where a row to be stored is older than the retention.
         begin: The first row to process.
     """
     n = slots.shape[0]
     found = np.zeros(cuts.shape[0], np.int64)
+    change = np.searchsorted(change_position, begin)  # those before it are done
     for event in range(begin, n):
         if event + FAR < n and slots[event + FAR] >= 0:
             prefetch_row(blocks, slots[event + FAR])
         if event + NEAR < n and slots[event + NEAR] >= 0:
             prefetch_key(pool, blocks, slots[event + NEAR], cuts.shape[0])
         slot = slots[event]
+        stored = store[event]
+        if slot >= 0 and stored and not make_room(pool, blocks, counters, slot, columns):
+            return event
+        while change < changes.shape[0] and change_position[change] <= event:
+            mark_fraud(
+                pool, blocks, change_slots[change], columns, change_times[change], change_orders[change],
+                changes[change],
+            )  # fmt: skip
+            change += 1
         if slot < 0:
             continue
         time = times[event]
-        stored = store[event]
-        if stored and not make_room(pool, blocks, counters, slot, columns):
-            return event
         base = np.int64(0)
         length = np.int64(0)
         if blocks[slot, OFFSET] >= 0:
@@ -92,10 +104,14 @@ def run_log(
                 found[cut] = first_after(pool, base, found[cut - 1], time - cuts[cut], blocks[slot, HINTS + cut])
                 blocks[slot, HINTS + cut] = found[cut]
             read_windows(
-                pool, base, columns, cuts, found, reads, time, own[event], contributions, event,
+                pool, base, columns, found, reads, means, multiples, time, own[event], contributions, event,
                 out_values, out_floats, out_valid,
             )  # fmt: skip
         if stored:
             insert(pool, blocks, slot, position, columns, time, orders[event], contributions, event)
             counters[STORED_TOTAL] += 1
+    for last in range(change, changes.shape[0]):
+        mark_fraud(
+            pool, blocks, change_slots[last], columns, change_times[last], change_orders[last], changes[last]
+        )  # fmt: skip
     return n

@@ -18,11 +18,16 @@ NULL = np.int64(-(2**63))
 """Stands for null in value columns, and for `never` in times."""
 
 # What a column holds, and the fields of a row of the column table: (kind, contribution, argument, second argument).
-TIME, ORDER, SUM, SQUARES_LOW, SQUARES_HIGH, VALUE, PREVIOUS, CHAIN = range(8)
+# A FRAUD column is the running sum of its argument, a SUM column (-1: of events), over events known to be fraud.
+TIME, ORDER, SUM, SQUARES_LOW, SQUARES_HIGH, VALUE, PREVIOUS, CHAIN, FRAUD = range(9)
 
 # What a read computes, and the fields of a row of the read table:
 # (operation, end cut, start cut, column, second column, contribution, second contribution, prior, output).
-COUNT, DIFFERENCE, STD, MIN, MAX, DISTINCT, SINCE_LAST, SINCE_FIRST, LAST_PLACE, COMPLETES = range(10)
+COUNT, DIFFERENCE, STD, MIN, MAX, DISTINCT, SINCE_LAST, SINCE_FIRST, LAST_PLACE, COMPLETES, RUN, ABOVE = range(12)
+
+# What the limit of an ABOVE read rests on: outputs of earlier reads of its mean's window (-1: none), and the FRAUD
+# column that tells which events to leave out (-1: none).
+MEAN_COUNT, MEAN_TOTAL, MEAN_FRAUDS, MEAN_FRAUD_TOTAL, LEFT_OUT = range(5)
 
 # Fields of a key's block; from HINTS on, where each cut was found last, counted from the head.
 OFFSET, CLASS, HEAD, LENGTH, HINTS = range(5)

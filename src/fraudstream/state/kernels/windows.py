@@ -7,14 +7,21 @@ from numba import njit
 
 from fraudstream.state.kernels.exact import square, variance
 from fraudstream.state.kernels.log_rows import (
+    ABOVE,
     COMPLETES,
     COUNT,
     DIFFERENCE,
     DISTINCT,
     LAST_PLACE,
+    LEFT_OUT,
     MAX,
+    MEAN_COUNT,
+    MEAN_FRAUD_TOTAL,
+    MEAN_FRAUDS,
+    MEAN_TOTAL,
     MIN,
     NULL,
+    RUN,
     SINCE_FIRST,
     SINCE_LAST,
     STD,
@@ -104,8 +111,30 @@ def _distinct(pool, base, columns, column, start, end, own):
 
 
 @njit(cache=True, nogil=True, forceinline=True)
+def _above(pool, base, column, left_out, start, end, own, limit):
+    """How many values of events start…end-1 and the event's own are above the limit."""
+    count = 1 if own != NULL and float(own) > limit else 0
+    for row in range(base + start, base + end):
+        value = pool[row, column]
+        if value != NULL and float(value) > limit:
+            count += 1 if left_out < 0 or pool[row, left_out] == pool[row - 1, left_out] else 0
+    return count
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _limit(mean, multiple, event, out_values):
+    """So many times the mean that earlier reads have measured; NaN where there is none."""
+    count, total = out_values[mean[MEAN_COUNT], event], out_values[mean[MEAN_TOTAL], event]
+    if mean[MEAN_FRAUDS] >= 0:
+        count -= out_values[mean[MEAN_FRAUDS], event]
+        total -= out_values[mean[MEAN_FRAUD_TOTAL], event]
+    return multiple * (float(total) / float(count)) if count > 0 else np.nan
+
+
+@njit(cache=True, nogil=True, forceinline=True)
 def read_windows(
-    pool, base, columns, cuts, found, reads, time, own, contributions, event, out_values, out_floats, out_valid
+    pool, base, columns, found, reads, means, multiples, time, own, contributions, event,
+    out_values, out_floats, out_valid,
 ):  # fmt: skip
     """Computes every read of one event. The event's own contribution is added where it belongs to the window.
 
@@ -178,6 +207,26 @@ def read_windows(
                     out_values[out + 2, event] = time - pool[row, 0]
                     out_valid[out, event] = True
                     break
+        elif operation == RUN:
+            # How long the run of known frauds at the window's end is, and times since the event before and its first.
+            row = base + end - 1
+            while row >= base + start and pool[row, column] > pool[row - 1, column]:
+                row -= 1
+            run = base + end - 1 - row
+            out_values[out, event] = run
+            out_valid[out, event] = True
+            if row >= base + start:
+                out_values[out + 1, event] = time - pool[row, 0]
+                out_valid[out + 1, event] = True
+            if run > 0:
+                out_values[out + 2, event] = time - pool[row + 1, 0]
+                out_valid[out + 2, event] = True
+        elif operation == ABOVE:
+            limit = _limit(means[second], multiples[second], event, out_values)
+            if not np.isnan(limit):
+                mine = contributions[source, event] if itself else NULL
+                out_values[out, event] = _above(pool, base, column, means[second, LEFT_OUT], start, end, mine, limit)
+                out_valid[out, event] = True
         elif operation == COMPLETES:
             # The chain's start must be remembered still: a late event's window may reach back to forgotten ones.
             reached = end > start and pool[base + end - 1, column] >= pool[base + start, 0]
