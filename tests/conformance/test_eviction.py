@@ -17,7 +17,7 @@ from laws.stream import long_stream
 
 from .engines import ENGINES, SUPPORTS_MAX_KEYS, Rows
 from .test_long_streams import plan_of_everything
-from .test_property import LABEL_KINDS, check, plans, streams
+from .test_property import LABELLED_KINDS, check, plans, streams
 from .vectorised import vectorised
 
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
@@ -47,7 +47,7 @@ def test_any_stream_under_a_tight_cap(plan: Plan, rows: Rows, max_keys: int, siz
 
 
 @QUICK
-@given(plans(LABEL_KINDS), streams(), st.integers(1, 3), SIZES)
+@given(plans(LABELLED_KINDS), streams(), st.integers(1, 3), SIZES)
 def test_any_labels_under_a_tight_cap(plan: Plan, rows: Rows, max_keys: int, sizes: tuple[int, ...]) -> None:
     """A label of an event whose key was forgotten counts nowhere, also when the key has come anew."""
     check(capped(plan, max_keys), rows, engine_of(sizes))

@@ -83,7 +83,7 @@ FEATURE_PROBLEMS = [
     (Feature(name="a b", kind=F.COUNT, **BY), "features.a b", "not a feature name", "letters, digits"),
     (Feature(name="amount", kind=F.COUNT, **BY), "features.amount", "name is taken", "must all differ"),
     (Feature(name="sum_1d", kind=F.COUNT, **BY), "features.sum_1d", "name is taken", "must all differ"),
-    (Feature(name="x", kind=F.SUM, **BY), "features.x", "sum needs `of`", "`by`, `of`, `over`"),
+    (Feature(name="x", kind=F.SUM, **BY), "features.x", "sum needs `of`", "`by`, `clean`, `of`, `over`"),
     (Feature(name="x", kind=F.COUNT, of="amount", **BY), "features.x", "count does not take `of`", "`where`"),
     (Feature(name="x", kind=F.FIRST_SEEN, prior=True, **BY), "features.x", "does not take `prior`", "`by`"),
     (Feature(name="x", kind=F.SUM, of="amuont", **BY), "features.x.of", "'amuont' is not a field", "'amount'"),

@@ -44,7 +44,7 @@ def test_every_change_of_state_has_a_reason_that_names_it(changes: list[tuple[st
 
 REASONS = {
     "the longest window": "the history by card keeps events for 8d instead of 7d",
-    "a label's delay": "the history by device keeps known frauds for 11d instead of 10d",
+    "a label's delay": "the history by device keeps what labels say for 11d instead of 10d",
     "a key": "the history by card+device is new",
     "what is summed": "the history by card now also stores: value of amount",
     "a filter": 'the history by card no longer stores: tally where ("amount" > 100.00)',

@@ -42,9 +42,8 @@ History
     value of device
     previous of device
     chain after ("amount" < 2.00)
-  by device: 10d of events, about 8 bytes each
-    times only
-    times of known frauds, 10d of them
+  by device: 10d of events, about 24 bytes each
+    fraud tally
   needs one scorer process for all partitions, because these are not by the topic's key (card):
     rate
 

@@ -8,9 +8,7 @@ from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.reader import Reader
 from fraudstream.define.yaml_tree import Node
 
-FEATURE_KEYS = (
-    *("by", "over", "where", "prior", "clean", "times", "mean_over", "delay", "list", "description"),
-)
+FEATURE_KEYS = (*("by", "over", "where", "prior", "clean", "times", "mean_over", "delay", "list", "description"),)
 
 
 def read_features(read: Reader, node: Node | None) -> tuple[Feature, ...]:

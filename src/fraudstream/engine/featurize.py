@@ -206,7 +206,8 @@ def _where(valid: Bools) -> Bools | None:
 def _less_frauds(parts: dict[str, int], name: str, values: Int64s) -> Int64s:
     """int64[n]: a part of a feature, without that of known frauds where these are left out."""
     frauds = parts.get(f"fraud_{name}")
-    return values[parts[name]] if frauds is None else values[parts[name]] - values[frauds]
+    found: Int64s = values[parts[name]]
+    return found if frauds is None else found - values[frauds]
 
 
 def _scale(plan: Plan, feature: PlannedFeature) -> int:

@@ -115,7 +115,7 @@ def _log_reasons(name: str, old: Mapping[str, Any] | None, new: Mapping[str, Any
         return [f"the history by {name} {'is new' if old is None else 'is no longer kept'}"]
     reasons = [
         f"the history by {name} keeps {what} for {_duration(new.get(key))} instead of {_duration(old.get(key))}"
-        for key, what in (("retention_ms", "events"), ("label_retention_ms", "known frauds"))
+        for key, what in (("retention_ms", "events"), ("label_retention_ms", "what labels say"))
         if old.get(key) != new.get(key)
     ]
     if old.get("max_keys") != new.get("max_keys"):

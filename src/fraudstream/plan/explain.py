@@ -108,7 +108,8 @@ def outline(plan: Plan) -> dict[str, Any]:
 
 def bytes_per_event(log: KeyedLog) -> int:
     """About how much memory an event takes in a log: its time, what is kept, and its place where order matters."""
-    is_ordered = any(stored.kind is StoredKind.CHAIN or _is_coordinate(stored) for stored in log.stored)
+    ordered = (StoredKind.CHAIN, StoredKind.FRAUD_TALLY)
+    is_ordered = any(stored.kind in ordered or _is_coordinate(stored) for stored in log.stored)
     widths = [2 if stored.kind is StoredKind.SQUARES else 1 for stored in log.stored]
     return _WORD_BYTES * (1 + sum(widths) + (1 if is_ordered else 0))
 
@@ -174,8 +175,6 @@ def _history_lines(plan: Plan) -> list[str]:
         lines += [f"  {describe_stored(stored)}" for stored in log.stored] or ["  times only"]
         if log.max_keys is not None:
             lines.append(f"  at most {log.max_keys:,} keys; the least recently seen are forgotten to make room")
-        if log.label_retention_ms:
-            lines.append("  which of them are known to be fraud")
     spread = needs_one_process(plan)
     if spread:
         key = plan.pipeline.event.key

@@ -57,9 +57,7 @@ def _keep(*kinds: StoredKind) -> StoredFor:
 def known_frauds(stored: tuple[Stored, ...]) -> tuple[Stored, ...]:
     """What is stored, and the same of known frauds alone; of events where nothing is stored to count them."""
     twins = {StoredKind.TALLY: StoredKind.FRAUD_TALLY, StoredKind.SUM: StoredKind.FRAUD_SUM}
-    frauds = tuple(
-        Stored(kind=twins[each.kind], of=each.of, where=each.where) for each in stored if each.kind in twins
-    )
+    frauds = tuple(Stored(kind=twins[each.kind], of=each.of, where=each.where) for each in stored if each.kind in twins)
     return stored + (frauds or (Stored(kind=StoredKind.FRAUD_TALLY),))
 
 

@@ -285,7 +285,7 @@ def _value(plan: Plan, feature: PlannedFeature) -> str:
 def _query(plan: Plan, ctes: dict[str, str], late: str) -> str:
     columns = [f"seen.*, {late} AS late"]
     joins = ["seen"]
-    for i, log in enumerate(plan.logs):
+    for i in range(len(plan.logs)):
         joins.append(f"LEFT JOIN measures_{i} ON measures_{i}.sequence = seen.sequence")
         columns.append(f"measures_{i}.* EXCLUDE (sequence)")
         if "is_late" in late:

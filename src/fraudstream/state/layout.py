@@ -69,8 +69,7 @@ class LogLayout:
         self._column_of: dict[Stored, int] = {}
         self._reads: list[tuple[int, ...]] = []
         self._output_of: dict[tuple[int, ...], int] = {}
-        self._means: list[tuple[int, ...]] = []
-        self._multiples: list[float] = []
+        self._limits: list[tuple[tuple[int, ...], float]] = []
         self.n_outputs = 0
         if _needs_order(log):
             self._columns.append((kernel.ORDER, _NONE, _NONE, _NONE))
@@ -83,8 +82,8 @@ class LogLayout:
         self.cuts: Int64s = np.array(sorted(looks), np.int64)
         # By operation: the kernel computes counts, then sums, then what may build on them.
         self.reads: Int64s = np.array(sorted(self._reads), np.int64).reshape(-1, 9)
-        self.means: Int64s = np.array(self._means, np.int64).reshape(-1, 5)
-        self.multiples: Floats = np.array(self._multiples, np.float64)
+        self.means: Int64s = np.array([mean for mean, _ in self._limits], np.int64).reshape(-1, 5)
+        self.multiples: Floats = np.array([times for _, times in self._limits], np.float64)
 
     def _contribute(self, contribution: Contribution) -> int:
         if contribution not in self.contributions:
@@ -226,14 +225,13 @@ class LogLayout:
         clean = feature.definition.clean
         of_mean = window._replace(from_ms=feature.mean_over_ms)
         parts = self._of_window(of_mean, clean=clean, count=tally, total=total)
-        outputs = (parts[name] if name in parts else _NONE for name in _MEAN_PARTS)
+        outputs = (parts.get(name, _NONE) for name in _MEAN_PARTS)
         mean = (*outputs, self._column_of[_of_frauds(tally)] if clean else _NONE)
-        if (mean, feature.definition.times) not in zip(self._means, self._multiples, strict=True):
-            self._means.append(mean)
-            self._multiples.append(feature.definition.times or 0.0)
-        limit = list(zip(self._means, self._multiples, strict=True)).index((mean, feature.definition.times or 0.0))
+        limit = mean, feature.definition.times or 0.0
+        if limit not in self._limits:
+            self._limits.append(limit)
         column = self._column_of[Stored(kind=StoredKind.VALUE, of=feature.definition.of)]
-        return self._read(kernel.ABOVE, window, column, limit, self._columns[column][1])
+        return self._read(kernel.ABOVE, window, column, self._limits.index(limit), self._columns[column][1])
 
 
 _MEAN_PARTS = ("count", "total", "fraud_count", "fraud_total")

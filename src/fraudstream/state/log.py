@@ -63,8 +63,9 @@ class Log:
         done = 0
         while True:
             done = run_log(
-                self.pool, self.blocks, self.counters, layout.columns, layout.cuts, reads, layout.means, layout.multiples,
-                self.retention_ms, slots, times, orders, read, store, own, contributions,
+                self.pool, self.blocks, self.counters,
+                layout.columns, layout.cuts, reads, layout.means, layout.multiples, self.retention_ms,
+                slots, times, orders, read, store, own, contributions,
                 changes.position, changes.slots, changes.times, changes.orders, changes.change,
                 values, floats, valid, late, done,
             )  # fmt: skip

@@ -234,7 +234,9 @@ class Oracle:
                 return len(before + itself)
             case FeatureKind.COUNT_ABOVE:
                 of_mean = between(rows, row.event_at - feature.mean_over_ms, row.event_at) + itself
-                return above_mean(feature, [each.fields[of] for each in of_mean], [v.fields[of] for v in before + itself])
+                return above_mean(
+                    feature, [each.fields[of] for each in of_mean], [v.fields[of] for v in before + itself]
+                )
             case FeatureKind.SINCE_LAST:
                 return row.event_at - before[-1].event_at if before else None
             case FeatureKind.SINCE_FIRST:
