@@ -140,6 +140,7 @@ def encoding(events: list[dict[str, Any]]) -> dict[str, Any]:
         duplicate_partition=np.zeros(ROWS, np.int64),
         duplicate_offset=np.zeros(ROWS, np.int64),
         degraded=np.zeros(ROWS, np.bool_),
+        let_through=np.zeros(ROWS, np.bool_),
         features=features,
         versions={"pipeline": "a" * 12, "rules": "b" * 12, "lists": "c" * 12, "model": "d" * 12},
         decided_at_ms=NOW_MS,

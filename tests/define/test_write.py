@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fraudstream.define.aims import Budget, Costs, LetThrough
 from fraudstream.define.decision import Action, ModelRef, Policy, Rule, Stage, ValueList
 from fraudstream.define.fallback import By, Fallback
 from fraudstream.define.feature import Feature, FeatureKind
@@ -123,6 +124,9 @@ PIPELINES = st.builds(
             min_size=1,
             max_size=2,
         ).map(tuple),
+        budget=st.none() | st.builds(Budget, reviews=st.integers(0, 999), per=st.sampled_from(["1d", "1h"])),
+        costs=st.none() | st.builds(Costs, investigation=SCORES, missed=st.none() | SCORES),
+        let_through=st.none() | st.builds(LetThrough, share=SCORES, at_most=SCORES, per=st.sampled_from(["1d", "7d"])),
     ),
 )
 

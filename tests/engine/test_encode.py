@@ -54,6 +54,7 @@ def decisions_on(records: list[bytes], key: str | None = "device") -> Decisions:
         duplicate_partition=np.array([0, 0, 5]),
         duplicate_offset=np.array([0, 0, 6]),
         degraded=np.array([True, False, False]),
+        let_through=np.array([True, False, False]),
         features={
             "count": Column(INTEGER, np.array([-5, 0, 2**63 - 1])),
             "sum": Column(decimal(2), np.array([-5, 123456, 0]), np.array([True, True, False])),
@@ -112,7 +113,8 @@ def test_an_envelope_carries_the_original_bytes_and_the_whole_decision() -> None
         "event_at": NOW_MS + 123,
         "decided_at": NOW_MS + 5,
     }  # fmt: skip
-    assert (first["score"], first["model_score"], first["reasons"], first["flags"]) == (None, None, [], ["degraded"])
+    both = ["degraded", "let_through"]
+    assert (first["score"], first["model_score"], first["reasons"], first["flags"]) == (None, None, [], both)
     assert first["features"]["sum"] == Decimal("-0.05")
     assert float(first["features"]["mean"]) == 1 / 3
     assert third["duplicate_of"] == {"partition": 5, "offset": 6}

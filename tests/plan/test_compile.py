@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from card_watch import pipeline_of, planned, replaced
 
+from fraudstream.define.aims import Budget, Costs, LetThrough
 from fraudstream.define.decision import Action, ModelRef, Policy, Rule, Stage, ValueList
 from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.monitoring import Limits
@@ -191,6 +192,11 @@ OTHER_PROBLEMS = [
     ({"monitor": Limits(alert_ratio=0.5)}, "monitor.alert_ratio", "0.5", "1 or more"),
     ({"policy": Policy(medium=float("nan"))}, "policy", "nan", "rise"),
     ({"policy": Policy(block_at=0.1)}, "policy", "review at 0.6, block at 0.1", "rise"),
+    ({"policy": Policy(budget=Budget(reviews=-1))}, "policy.budget.reviews", "-1 reviews", "0 or more"),
+    ({"policy": Policy(costs=Costs(investigation=-2))}, "policy.costs.investigation", "-2", "major unit"),
+    ({"policy": Policy(let_through=LetThrough(share=0.6, at_most=5))}, "policy.let_through.share", "0.6", "a sample"),
+    ({"policy": Policy(let_through=LetThrough(share=0.1, at_most=0))}, "policy.let_through.at_most", "0", "above 0"),
+    ({"policy": Policy(budget=Budget(reviews=9, per="day"))}, "policy.budget.per", "'day' is not", "like 5m or 7d"),
     ({"policy": Policy(precedence=(Stage.MODEL, Stage.MODEL))}, "policy.precedence", "twice", "at most once"),
 ]  # fmt: skip
 

@@ -94,6 +94,17 @@ def test_rules_stand_in_the_order_they_speak() -> None:
     assert lines[3].endswith("not heard: the policy's precedence leaves it out")
 
 
+def test_aims_are_said_with_the_thresholds() -> None:
+    """A budget says whether a threshold was found for it; the sample says its bound."""
+    budget = "budget: {reviews: 200}, costs: {investigation: 5, blocked: 30}"
+    text = explain(planned(add=f"policy: {{{budget}, let_through: {{share: 0.01, at_most: 1000}}}}\n"))
+    assert "budget      at most 200 reviews in 1d; no `review_at` was found for it yet, 0.6 applies" in text
+    assert "costs       a review 5, an approved fraud the amount, a blocked genuine event 30" in text
+    assert "let_through 1.00% of what would be blocked is approved and flagged, money of 1,000 at most in 1d" in text
+    found = explain(planned(add=f"policy: {{{budget}, review_at: 0.61}}\n"))
+    assert "at most 200 reviews in 1d\n" in found
+
+
 def test_a_key_that_contains_the_topics_key_needs_no_single_process() -> None:
     """All events of `card and device` are where those of the card are."""
     compound = planned(("label_rate: , by: device", "label_rate: , by: [card, device]"))

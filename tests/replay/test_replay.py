@@ -109,7 +109,7 @@ def test_decisions_on_record_are_a_history_of_their_own(tmp_path: Path) -> None:
     values = [json.dumps({name: row[name] for name in row if name != "fraud"}).encode() for row in history]
     count = len(values)
     order = np.arange(count, dtype=np.int64)
-    past = Past(values, np.full(count, -1, np.int64), order % 3, order, order, [])
+    past = Past(values, np.full(count, -1, np.int64), order % 3, order, order, np.zeros(count, np.bool_), [])
     program = Program(plan)
     batch = batch_of(plan, Decoder(plan.pipeline.event), past, slice(0, count), "events")
     made = program.decide(program.new_state(), batch, Labels.none(), START_MS)

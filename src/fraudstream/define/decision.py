@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from fraudstream.define.aims import Budget, Costs, LetThrough
 from fraudstream.define.fallback import DEFAULT_LADDER, Fallback
 
 
@@ -111,6 +112,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         block_at: The score from which it is `block`; unless said, `critical`.
         precedence: Who speaks, weakest first. `allow` resets to approve what spoke before it; the others raise.
         fallback: Who decides while the model does not: the first step that can.
+        budget: What `review_at` is to keep. It is an aim: the thresholds above are what decides.
+        costs: What the thresholds are to make least.
+        let_through: The sample of what would be blocked that is approved.
     """
 
     medium: float = 0.3
@@ -120,6 +124,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     block_at: float | None = None
     precedence: tuple[Stage, ...] = (Stage.ALLOW, Stage.MODEL, Stage.REVIEW, Stage.BLOCK)
     fallback: tuple[Fallback, ...] = DEFAULT_LADDER
+    budget: Budget | None = None
+    costs: Costs | None = None
+    let_through: LetThrough | None = None
 
     @property
     def review_threshold(self) -> float:

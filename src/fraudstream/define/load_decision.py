@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from fraudstream.define.decision import Action, ModelRef, Policy, Rule, Stage
+from fraudstream.define.load_aims import read_budget, read_costs, read_let_through
 from fraudstream.define.load_fallback import read_fallback
 from fraudstream.define.monitoring import Limits
 from fraudstream.define.reader import Reader
 from fraudstream.define.yaml_tree import Node
+
+_NUMBERS = ("medium", "high", "critical", "review_at", "block_at")
 
 
 def read_rules(read: Reader, node: Node | None) -> tuple[Rule, ...]:
@@ -55,10 +58,11 @@ def read_policy(read: Reader, node: Node | None) -> Policy:
     """The policy, with defaults for what is not said."""
     parts = read.mapping("policy", node, Policy.__struct_fields__)
     chosen: dict[str, Any] = {
-        name: read.number(f"policy.{name}", part)
-        for name, part in parts.items()
-        if name not in ("precedence", "fallback")
+        name: read.number(f"policy.{name}", part) for name, part in parts.items() if name in _NUMBERS
     }
+    chosen["budget"] = read_budget(read, parts.get("budget"))
+    chosen["costs"] = read_costs(read, parts.get("costs"))
+    chosen["let_through"] = read_let_through(read, parts.get("let_through"))
     chosen["precedence"] = _stages(read, parts.get("precedence"))
     chosen["fallback"] = read_fallback(read, parts.get("fallback"))
     return Policy(**{name: value for name, value in chosen.items() if value is not None})

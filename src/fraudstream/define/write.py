@@ -70,7 +70,9 @@ def _document(pipeline: Pipeline) -> dict[str, Any]:
         document["rules"] = {rule.code: _rule(rule) for rule in pipeline.rules}
     if pipeline.model is not None:
         document["model"] = _plain(pipeline.model) | _parameters(pipeline.model)
-    policy = _plain(pipeline.policy)
+    policy = {
+        key: _OneLine(value) if isinstance(value, dict) else value for key, value in _plain(pipeline.policy).items()
+    }
     if policy:
         document["policy"] = policy
     limits = _plain(pipeline.monitor)

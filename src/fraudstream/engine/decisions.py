@@ -31,6 +31,7 @@ class Decisions:
         duplicate_partition: int64[n]: where the first event of that id came from; anything where it is no duplicate.
         duplicate_offset: int64[n]: likewise.
         degraded: bool[n]: the model, or a rule that was switched off, did not take part.
+        let_through: bool[n]: it would have been blocked, and is approved so that its truth becomes known.
         features: The features, by name, in the plan's order.
         versions: What the decisions were made with: pipeline, rules, lists, model.
         decided_at_ms: When.
@@ -58,6 +59,7 @@ class Decisions:
     duplicate_partition: Int64s
     duplicate_offset: Int64s
     degraded: Bools
+    let_through: Bools
     features: dict[str, Column]
     versions: dict[str, str]
     decided_at_ms: int

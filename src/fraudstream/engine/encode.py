@@ -20,7 +20,7 @@ from fraudstream.plan.plan import Plan
 from fraudstream.schema.types import Kind
 from fraudstream.units import format_instant
 
-FLAGS = ("late", "duplicate", "degraded")
+FLAGS = ("late", "duplicate", "degraded", "let_through")
 
 _OUTCOMES = tuple(f'"{outcome.value}"' for outcome in Outcome)
 _RISK_LEVELS = tuple(f'"{level.value}"' for level in RiskLevel)
@@ -104,7 +104,7 @@ def _envelope(writer: RecordWriter, decisions: Decisions, rows: Int64s) -> None:
     _reasons_and_rules(writer, decisions)
     _features(writer, decisions)
     writer.literal(f',"versions":{_json(decisions.versions)},"flags":')
-    writer.hits(np.stack([decisions.late, decisions.duplicate, decisions.degraded]), FLAGS)
+    writer.hits(np.stack([getattr(decisions, flag) for flag in FLAGS]), FLAGS)
     if decisions.off:
         writer.literal(f',"off":{_json(decisions.off)}')
     writer.literal(',"duplicate_of":')

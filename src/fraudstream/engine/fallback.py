@@ -10,6 +10,7 @@ from fraudstream.define.fallback import By
 from fraudstream.engine.column import Bools, Column, Int64s
 from fraudstream.engine.decide import APPROVE, BLOCK, REVIEW, Codes
 from fraudstream.engine.kernels.spend import spend
+from fraudstream.engine.spent import Spent
 from fraudstream.plan.plan import Plan, PlannedFallback
 
 
@@ -21,10 +22,15 @@ class Account:
     Args:
         since_ms: The start of the running period, epoch milliseconds.
         spent_minor: What was approved in it.
+        sample: What the let-through sample let through; nothing unless given.
+
+    Attributes:
+        sample: That, moved on.
     """
 
-    def __init__(self, since_ms: int = 0, spent_minor: int = 0) -> None:
+    def __init__(self, since_ms: int = 0, spent_minor: int = 0, sample: Spent | None = None) -> None:
         self.values: Int64s = np.array([since_ms, spent_minor], np.int64)
+        self.sample = Spent() if sample is None else sample
 
     @property
     def since_ms(self) -> int:

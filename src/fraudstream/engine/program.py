@@ -13,11 +13,14 @@ import numpy as np
 
 from fraudstream.define.fallback import MODEL_SCORE
 from fraudstream.engine.batch import Batch
-from fraudstream.engine.column import Floats
-from fraudstream.engine.decide import Decider, Rules
+from fraudstream.engine.column import Bools, Floats
+from fraudstream.engine.contribute import key_of
+from fraudstream.engine.decide import APPROVE, BLOCK, Decider, Rules
 from fraudstream.engine.decisions import Decisions
 from fraudstream.engine.fallback import Account, Ladder
-from fraudstream.engine.featurize import Features, Featurizer, split_coordinates
+from fraudstream.engine.featurize import Features, Featurizer, coordinates_of, split_coordinates
+from fraudstream.engine.kernels.fingerprint import fingerprint_integers
+from fraudstream.engine.let_through import LetThroughSample
 from fraudstream.plan.plan import Plan
 from fraudstream.state.ids import Labels
 from fraudstream.state.state import State
@@ -52,6 +55,7 @@ class Program:
         self._rules = Rules(plan)
         self._decider = Decider(plan)
         self._ladder = Ladder(plan)
+        self._sample = LetThroughSample(plan) if plan.pipeline.policy.let_through is not None else None
         self._inputs = plan.pipeline.model.features if plan.pipeline.model else ()
 
     def new_state(self) -> State:
@@ -90,7 +94,7 @@ class Program:
             labels: Labels with their places among the events.
             decided_at_ms: What the decisions give as their instant; nothing is computed from it.
             off: Codes of rules that are switched off, and MODEL_SCORE for the model.
-            account: What was approved without the model so far; moved on. A new one unless given.
+            account: What was approved without the model, or let through, so far; moved on. A new one unless given.
         """
         sequence = state.sequence
         return self.judge(batch, self.featurize(state, batch, labels), sequence, decided_at_ms, off, account)
@@ -125,14 +129,18 @@ class Program:
         outcome, score, risk_level = self._decider.decide(hits, model_score)
         alone = np.isnan(model_score) if self._inputs else np.zeros(n, np.bool_)
         amount = features.columns[event.amount] if event.amount else None
-        fell = self._ladder.decide(outcome, alone, off, batch.event_at_ms, amount, account or Account())
+        account = account or Account()
+        fell = self._ladder.decide(outcome, alone, off, batch.event_at_ms, amount, account)
+        outcome = outcome if fell is None else fell.outcome
         duplicate = features.first >= 0
+        let_through = self._let_through(batch, features, (outcome == BLOCK) & ~duplicate, account)
+        outcome[let_through] = APPROVE
         first_partition, first_offset = split_coordinates(features.first)
         columns = features.columns
         return Decisions(
             batch=batch,
             sequence=sequence + np.arange(n, dtype=np.int64),
-            outcome=outcome if fell is None else fell.outcome,
+            outcome=outcome,
             score=score,
             model_score=model_score,
             risk_level=risk_level,
@@ -143,6 +151,7 @@ class Program:
             duplicate_partition=first_partition,
             duplicate_offset=first_offset,
             degraded=alone | self._has_off_rules(off),
+            let_through=let_through,
             features={feature.name: columns[feature.name] for feature in self.plan.features},
             versions=self.versions(with_model=not is_off),
             decided_at_ms=decided_at_ms,
@@ -155,6 +164,18 @@ class Program:
             over_limit=None if fell is None else fell.over_limit,
             inputs=inputs,
         )
+
+    def _let_through(self, batch: Batch, features: Features, blocked: Bools, account: Account) -> Bools:
+        """bool[n], the events of the let-through sample, if the policy declares one."""
+        event = self.plan.pipeline.event
+        if self._sample is None or event.amount is None:
+            return np.zeros(len(batch), np.bool_)
+        if event.id is not None:
+            fingerprint, _, _ = key_of(features.columns, (event.id,), len(batch))
+        else:
+            fingerprint, _ = fingerprint_integers(coordinates_of(batch.partition, batch.offset))
+        amount = features.columns[event.amount]
+        return self._sample.choose(blocked, fingerprint, batch.event_at_ms, amount, account.sample)
 
     def _model_score(self, inputs: list[Floats], off: frozenset[str]) -> Floats | None:
         """float64[n], or None where the model takes no part: there is none, it is switched off, or it failed."""

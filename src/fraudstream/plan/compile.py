@@ -10,6 +10,7 @@ from fraudstream.define.fallback import RESERVED_CODES
 from fraudstream.define.pipeline import Pipeline
 from fraudstream.define.reader import suggestion
 from fraudstream.errors import DefinitionError, Problem
+from fraudstream.plan.aims import check_aims
 from fraudstream.plan.check import (
     check_event,
     check_limits,
@@ -63,6 +64,7 @@ def try_plan(pipeline: Pipeline, broken: Iterable[str] = ()) -> tuple[Plan | Non
     rules = _plan_rules(scope)
     check_model(scope)
     check_policy(scope)
+    check_aims(scope)
     fallback = plan_fallback(scope)
     if scope.problems or scope.broken:
         return None, scope.problems

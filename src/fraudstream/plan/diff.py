@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from fraudstream.plan.aims import aims_sentences
 from fraudstream.plan.identity import describe_state
 from fraudstream.plan.plan import Plan
 from fraudstream.plan.sentences import fallback_sentence, feature_sentence, rule_sentence
@@ -186,6 +187,7 @@ def _policy(plan: Plan) -> dict[str, tuple[Any, str]]:
         "block_at": policy.block_threshold,
         "precedence": " < ".join(policy.precedence),
         "fallback": fallback_sentence(policy),
+        **dict(aims_sentences(policy)),
     }
     return {name: (value, str(value)) for name, value in parts.items()}
 

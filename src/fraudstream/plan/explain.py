@@ -7,6 +7,7 @@ from typing import Any
 
 from fraudstream.define.decision import Action, Stage
 from fraudstream.define.feature import FeatureKind
+from fraudstream.plan.aims import aims_sentences
 from fraudstream.plan.identity import describe_stored
 from fraudstream.plan.plan import KeyedLog, Plan, Stored, StoredKind
 from fraudstream.plan.sentences import (
@@ -99,6 +100,9 @@ def outline(plan: Plan) -> dict[str, Any]:
             "block_at": policy.block_threshold,
             "precedence": policy.precedence,
             "fallback": policy.fallback,
+            "budget": policy.budget,
+            "costs": policy.costs,
+            "let_through": policy.let_through,
         },
         "needs_one_process": needs_one_process(plan),
         "state_identity": plan.state_identity,
@@ -207,6 +211,7 @@ def _decision_lines(plan: Plan) -> list[str]:
         f"risk level  {bands_sentence(policy)}",
         f"outcome     {thresholds_sentence(policy)}",
         f"precedence  {' < '.join(policy.precedence)}",
+        *(f"{name:<11} {sentence}" for name, sentence in aims_sentences(policy)),
     ]
     for each in plan.lists:
         users = [f.name for f in plan.features if f.kind is FeatureKind.IN_LIST and f.definition.list == each.name]

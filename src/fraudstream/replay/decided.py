@@ -13,7 +13,7 @@ from fraudstream.errors import DataError
 from fraudstream.evaluate.outcomes import OUTCOMES
 from fraudstream.plan.plan import Plan
 from fraudstream.replay.past import UNKNOWN_MS, Past
-from fraudstream.replay.recorded import Decision, Outputs
+from fraudstream.replay.recorded import LET_THROUGH, Decision, Outputs
 from fraudstream.replay.run import DUPLICATE, NOT_DECIDED
 
 _CODE_OF = {name: code for code, name in enumerate(OUTCOMES)}
@@ -79,6 +79,7 @@ def read_decided(outputs: Outputs, plan: Plan, source: str) -> tuple[Past, OnRec
         numbers([each.input.partition for each in decisions]),
         numbers([each.input.offset for each in decisions]),
         numbers([each.decided_at for each in decisions]),
+        np.array([LET_THROUGH in each.flags for each in decisions], np.bool_),
         [],
     )
     rules = tuple(dict.fromkeys(code for each in decisions for code in each.rules))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fraudstream.engine.batch import Batch
-from fraudstream.engine.column import Int64s
+from fraudstream.engine.column import Bools, Int64s
 from fraudstream.engine.contribute import key_of
 from fraudstream.engine.decode import Decoder
 from fraudstream.errors import DataError, UsageError
@@ -34,6 +34,7 @@ class Past:
         timestamp_ms: int64[n], their Kafka timestamps; -1 where nothing tells them.
         partition, offset: int64[n].
         decided_at_ms: int64[n], when each was decided; -1 where nothing tells it.
+        let_through: bool[n], which were let through.
         notes: What is not as the log would have it, for people.
     """
 
@@ -42,6 +43,7 @@ class Past:
     partition: Int64s
     offset: Int64s
     decided_at_ms: Int64s
+    let_through: Bools
     notes: list[str]
 
     def __len__(self) -> int:
@@ -84,14 +86,14 @@ def past_in_topic(settings: Settings, plan: Plan, decision: Decision, ledger: Le
     if lost:
         notes.append(f"{len(lost):,} records are no longer in {decision.input.topic}; their events stand in envelopes.")
         found |= _of_envelopes(outputs, decision, lost, plan)
-    return _past(decision, wanted, found, notes)
+    return _past(decision, ledger, wanted, found, notes)
 
 
 def past_in_file(plan: Plan, decision: Decision, ledger: Ledger, outputs: Outputs) -> Past:
     """The records whose events stand in the envelopes of a file of decisions."""
     wanted = _places(ledger, decision)
     found = _of_envelopes(outputs, decision, wanted.keys(), plan)
-    return _past(decision, wanted, found, [])
+    return _past(decision, ledger, wanted, found, [])
 
 
 def with_history(plan: Plan, past: Past, history: History) -> Past:
@@ -130,6 +132,7 @@ def with_history(plan: Plan, past: Past, history: History) -> Past:
         np.concatenate([np.zeros(count, np.int64), past.partition])[order],
         np.concatenate([np.array(offsets, np.int64), past.offset])[order],
         np.concatenate([unknown, past.decided_at_ms])[order],
+        np.concatenate([np.zeros(count, np.bool_), past.let_through])[order],
         [*past.notes, *([note] if count else [])],
     )
 
@@ -205,6 +208,7 @@ def _of_envelopes(
 
 def _past(
     decision: Decision,
+    ledger: Ledger,
     wanted: dict[tuple[int, int], int],
     found: dict[tuple[int, int], tuple[bytes, int]],
     notes: list[str],
@@ -223,6 +227,7 @@ def _past(
         partition,
         offset,
         np.array([wanted[place] for place in places], np.int64),
+        np.array([place in ledger.let_through for place in places], np.bool_),
         notes,
     )
 

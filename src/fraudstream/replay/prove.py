@@ -15,7 +15,9 @@ from fraudstream.engine.column import Int64s
 from fraudstream.engine.decode import Decoder
 from fraudstream.engine.encode import Encoder, mask
 from fraudstream.engine.fallback import Account
+from fraudstream.engine.let_through import LetThroughSample
 from fraudstream.engine.program import Program
+from fraudstream.engine.spent import Spent
 from fraudstream.errors import DamagedModel, DataError, ModelError
 from fraudstream.models.artifact import load_version
 from fraudstream.models.scorer import OnnxScorer
@@ -162,16 +164,23 @@ def _prove_once(
     topic = decision.input.topic
     waiting = WaitingRecords(labels, order)
     last = len(past) - 1
+    amount = plan.pipeline.event.amount
+    sample, spent = LetThroughSample(plan) if plan.pipeline.policy.let_through is not None else None, Spent()
     for start in range(0, last, CHUNK):
         rows = slice(start, min(start + CHUNK, last))
         batch = batch_of(plan, decoder, past, rows, topic)
         program.learn(state, batch, waiting.due(batch.event_at_ms, past.decided_at_ms[rows]))
+        if amount is not None and sample is not None:
+            for row in np.flatnonzero(past.let_through[rows]).tolist():
+                minor = int(batch.columns[amount].values[row])
+                sample.take(int(batch.event_at_ms[row]), minor, spent)
     own = slice(last, last + 1)
     batch = batch_of(plan, decoder, past, own, topic)
     state.sequence = decision.sequence
     due = waiting.due(batch.event_at_ms, past.decided_at_ms[own])
     # How much had been approved without the model before is not on record, but whether it was too much is.
     account = Account.exhausted() if OVER_LIMIT in decision.reasons else Account()
+    account.sample = spent
     made = program.decide(state, batch, due, decision.decided_at, frozenset(decision.off), account)
     encoder = Encoder(plan)
     compared = []

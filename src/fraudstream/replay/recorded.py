@@ -17,6 +17,8 @@ from fraudstream.errors import DataError
 from fraudstream.kafka.tail import TopicTail
 from fraudstream.settings import Settings
 
+LET_THROUGH = "let_through"
+
 
 class Place(NamedTuple):
     """The coordinates of an input record."""
@@ -160,12 +162,14 @@ class Ledger:
 
     Attributes:
         sequence, partition, offset, decided_at_ms: One entry a decision, as the records came.
+        let_through: The places, partition and offset, of those that were let through.
     """
 
     sequence: array[int] = field(default_factory=lambda: array("q"))
     partition: array[int] = field(default_factory=lambda: array("q"))
     offset: array[int] = field(default_factory=lambda: array("q"))
     decided_at_ms: array[int] = field(default_factory=lambda: array("q"))
+    let_through: set[tuple[int, int]] = field(default_factory=set)
 
     def note(self, decision: Decision) -> None:
         """Takes note of a decision."""
@@ -173,6 +177,8 @@ class Ledger:
         self.partition.append(decision.input.partition)
         self.offset.append(decision.input.offset)
         self.decided_at_ms.append(decision.decided_at)
+        if LET_THROUGH in decision.flags:
+            self.let_through.add((decision.input.partition, decision.input.offset))
 
     def before(self, sequence: int) -> tuple[Int64s, Int64s, Int64s, Int64s]:
         """int64[n] each: sequence, partition, offset and instant of the decisions before a place, in that order.

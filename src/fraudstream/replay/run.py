@@ -11,6 +11,7 @@ import numpy as np
 from fraudstream.engine.batch import Batch
 from fraudstream.engine.column import Bools, Column, Int64s
 from fraudstream.engine.decisions import Decisions, Int8s
+from fraudstream.engine.fallback import Account
 from fraudstream.engine.program import Program, Scorer
 from fraudstream.plan.plan import Plan
 from fraudstream.replay.source import Source, Step
@@ -53,6 +54,7 @@ class Contender:
     def __init__(self, plan: Plan, scorer: Scorer | None, rows: int) -> None:
         self.plan = plan
         self.program = Program(plan, scorer)
+        self.account = Account()
         self.outcome: Int8s = np.full(rows, NOT_DECIDED, np.int8)
         self.score = np.full(rows, np.nan, np.float32)
         self.hits: Bools = np.zeros((len(plan.rules), rows), np.bool_)
@@ -158,7 +160,9 @@ class _Run:
         sequence = self._state.sequence
         features = self._first.featurize(self._state, step.batch, labels)
         for contender in self.group:
-            contender.note(step.row, contender.program.judge(step.batch, features, sequence, 0), wanted)
+            contender.note(
+                step.row, contender.program.judge(step.batch, features, sequence, 0, account=contender.account), wanted
+            )
         return features.columns
 
 

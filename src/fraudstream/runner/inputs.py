@@ -9,22 +9,24 @@ from fraudstream.plan.plan import Plan
 def not_alone(plan: Plan) -> UsageError:
     """The refusal of a second scorer where one process has to own all partitions."""
     return UsageError(
-        f"Another scorer of {plan.pipeline.name} shares the input topic, and these features look across partitions: "
+        f"Another scorer of {plan.pipeline.name} shares the input topic, and this looks across partitions: "
         f"{', '.join(features_beyond_key(plan))}.",
         "Run one scorer (it owns all partitions), or run the pipeline on Flink.",
     )
 
 
 def features_beyond_key(plan: Plan) -> list[str]:
-    """Features whose history may be spread over partitions, because their key does not hold the topic's key."""
+    """What rests on all partitions: features whose key does not hold the topic's key, and a let-through sample."""
     key = plan.pipeline.event.key
-    return [
+    features = [
         feature.name
         for log in plan.logs
         for feature in log.features
         # Labels name events by id: they come on any partition of their topic, whatever the events' key.
         if key is None or key not in log.by or feature.reads_labels
     ]
+    # The bound in money is one for all partitions.
+    return features if plan.pipeline.policy.let_through is None else [*features, "policy.let_through"]
 
 
 def input_topics(plan: Plan) -> list[str]:

@@ -203,7 +203,7 @@ class StreamLoop:
         records = self._outputs.of(decisions, portion.rejected)
         self._positions |= portion.next_offsets
         self._unsaved = True
-        reached = Reached(self._state.sequence, account.since_ms, account.spent_minor)
+        reached = Reached.of(self._state.sequence, account)
         return Prepared(portion, decisions, records, to_commit(portion.next_offsets, reached))
 
     def _note(self, committed: Committed | None) -> None:
@@ -284,7 +284,7 @@ class StreamLoop:
         """Takes the newest usable state; returns where reading starts (the earliest offset where it is not named)."""
         committed, reached = committed_positions(partitions)
         self._committed_sequence = reached.sequence
-        self._account = Account(reached.since_ms, reached.spent_minor)
+        self._account = reached.account()
         restored = self._checkpoints.newest(committed)
         self._state, self._positions = restored.state, dict(restored.positions)
         self._saved_sequence = self._state.sequence

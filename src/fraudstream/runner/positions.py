@@ -1,7 +1,7 @@
 """Where the input stands: next offsets, as they are committed with every batch of decisions.
 
 The sequence, the place of the next event in processing order, rides along as the offsets' metadata, and so does what
-was approved without the model: they are committed with them or not at all.
+was approved without the model or let through: they are committed with them or not at all.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from fraudstream.engine.fallback import Account
+from fraudstream.engine.spent import NO_PERIOD, Spent
 from fraudstream.kafka.partition import TopicPartition
 from fraudstream.runner.intake import Place
 
@@ -20,11 +22,24 @@ class Reached(msgspec.Struct, omit_defaults=True):
     Attributes:
         sequence: The place of the next event in processing order.
         since_ms, spent_minor: The running period in which money was approved without the model, and how much.
+        sample: The period and the money of the let-through sample; None where nothing was let through.
     """
 
     sequence: int = 0
     since_ms: int = 0
     spent_minor: int = 0
+    sample: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, sequence: int, account: Account) -> Reached:
+        """What is reached with a sequence and an account."""
+        sample = account.sample
+        passed = None if sample.period == NO_PERIOD else (sample.period, sample.minor)
+        return cls(sequence, account.since_ms, account.spent_minor, passed)
+
+    def account(self) -> Account:
+        """The account to go on with."""
+        return Account(self.since_ms, self.spent_minor, None if self.sample is None else Spent(*self.sample))
 
 
 def to_commit(next_offsets: Mapping[Place, int], reached: Reached) -> list[TopicPartition]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import NamedTuple
 
 from fraudstream.define.decision import Action, Outcome, RiskLevel, Stage
@@ -11,6 +12,7 @@ from fraudstream.define.fallback import MODEL_SCORE, By
 from fraudstream.plan.plan import Plan
 from fraudstream.testing.evaluate import evaluate_plain
 from fraudstream.testing.oracle import Value
+from fraudstream.units import parse_duration
 
 STRICTNESS = (Outcome.APPROVE, Outcome.REVIEW, Outcome.BLOCK)
 
@@ -38,6 +40,7 @@ class Verdict(NamedTuple):
         rules_hit: The codes of the rules that hit, in their declared order.
         by_amount: Whether the amount alone gave the outcome, without the model.
         over_limit: Whether it is reviewed because no more money may be approved without the model.
+        let_through: Whether it would have been blocked, and is approved as part of the sample.
     """
 
     outcome: Outcome
@@ -46,6 +49,7 @@ class Verdict(NamedTuple):
     rules_hit: tuple[str, ...]
     by_amount: bool = False
     over_limit: bool = False
+    let_through: bool = False
 
 
 def decide(
@@ -115,6 +119,37 @@ def _fallen_back(
         return verdict._replace(outcome=Outcome.REVIEW, over_limit=True)
     account.spent += max(0, amount)
     return verdict
+
+
+class LetThroughOracle:
+    """The let-through sample, event by event in processing order.
+
+    An event that would be blocked is approved if it is drawn, no duplicate, has an amount that is not negative, and the
+    money let through in its period stays within the bound. Periods only go forward: once an event of a later one was
+    let through, none of an earlier one is.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        declared, amount = plan.pipeline.policy.let_through, plan.pipeline.event.amount
+        assert declared is not None and amount is not None
+        self._share, self._per_ms = declared.share, parse_duration(declared.per)
+        self._bound = Decimal(str(declared.at_most)) * 10 ** plan.types[amount].scale
+        self._passed: list[tuple[int, int]] = []
+
+    def of(
+        self, verdict: Verdict, fingerprint: int, event_at_ms: int, amount: int | None, *, is_duplicate: bool
+    ) -> Verdict:
+        """The verdict as it is given; `fingerprint` is the low half of that of the event's id."""
+        period = event_at_ms // self._per_ms
+        is_drawn = (fingerprint >> 11) / 2**53 < self._share
+        if verdict.outcome is not Outcome.BLOCK or is_duplicate or not is_drawn or amount is None or amount < 0:
+            return verdict
+        if any(passed > period for passed, _ in self._passed):
+            return verdict
+        if sum(minor for passed, minor in self._passed if passed == period) + amount > self._bound:
+            return verdict
+        self._passed.append((period, amount))
+        return verdict._replace(outcome=Outcome.APPROVE, let_through=True)
 
 
 def _outcome(plan: Plan, asked: set[Action], score: float | None) -> Outcome:
