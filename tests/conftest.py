@@ -59,6 +59,26 @@ def postgres() -> Iterator[PostgresServer]:
         server.remove()
 
 
+@pytest.fixture
+def postgres_settings(postgres: PostgresServer, tmp_path: Path) -> Callable[..., Settings]:
+    """Makes settings of a store in a new, empty database on the real PostgreSQL; flags as those of `load_settings`."""
+
+    def make(**flags: str) -> Settings:
+        environ = {"FRAUDSTREAM_STORE_URL": postgres.create(f"store-{next(_numbers)}")}
+        return load_settings(flags, environ=environ, folder=tmp_path)
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Settings]:
+    """Makes settings of a store without tables: on SQLite, then on the real PostgreSQL."""
+    if request.param == "postgresql":
+        made: Callable[..., Settings] = request.getfixturevalue("postgres_settings")
+        return made
+    return lambda **flags: load_settings(flags, environ={}, folder=tmp_path)
+
+
 _numbers = itertools.count(time.time_ns() // 1_000_000)
 
 

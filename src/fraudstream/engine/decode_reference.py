@@ -325,13 +325,13 @@ def _instant(found: Any, form: TimeFormat, path: str, shown: str) -> int:
     if form is TimeFormat.ISO8601:
         if type(found) is not str:
             raise _wrong_type(path, found, "an ISO 8601 string")
-        instant = _iso(found)
+        instant = parse_iso(found)
     else:
         if not isinstance(found, _Number):
             raise _wrong_type(
                 path, found, "a number of " + ("seconds" if form is TimeFormat.EPOCH_S else "milliseconds")
             )
-        instant = _epoch(found, 3 if form is TimeFormat.EPOCH_S else 0)
+        instant = parse_epoch(found, 3 if form is TimeFormat.EPOCH_S else 0)
     if instant is None:
         raise _Refused(
             RejectClass.BAD_TIME, f"{path}: {shown} is no timestamp; allowed is ISO 8601 like 2026-11-22T20:00:00.123Z."
@@ -341,7 +341,8 @@ def _instant(found: Any, form: TimeFormat, path: str, shown: str) -> int:
     return instant
 
 
-def _iso(text: str) -> int | None:
+def parse_iso(text: str) -> int | None:
+    """Epoch ms of an ISO 8601 text as events have it; None where it is none."""
     match = _ISO.fullmatch(text)
     if match is None:
         return None
@@ -357,8 +358,8 @@ def _iso(text: str) -> int | None:
     return (written - _EPOCH - offset) // timedelta(milliseconds=1) + milliseconds
 
 
-def _epoch(literal: str, unit_digits: int) -> int:
-    """Epoch ms, rounded down; -1 for what is far out of range."""
+def parse_epoch(literal: str, unit_digits: int) -> int:
+    """Epoch ms of a JSON number in units of 10^-unit_digits s, rounded down; -1 for what is far out of range."""
     number = float(literal)
     if not -1.0 < number < 1e15:
         return -1

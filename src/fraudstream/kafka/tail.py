@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from fraudstream.errors import TopicError
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.client import LOGGER, build, check_reachable, client_config, explain
 from fraudstream.settings import Settings
@@ -48,13 +49,16 @@ class TopicTail:
         from_beginning: Whether to begin with the oldest record kept.
         newest: With how many records before the end to begin, by topic, about, of all its partitions together.
         fetch_wait_ms: How long the broker may wait with an answer while there is nothing; what comes is sent at once.
+        positions: The next offset to read by (topic, partition), in place of both; partitions that it does not name are
+            read from their beginning. What was deleted before it was read is an error then.
+        skip_missing: With `positions`: go on at the oldest record kept where one is not there.
 
     Attributes:
         complete: The topics of which it begins with the first record there ever was: nothing was left out or deleted.
 
     Raises:
         BrokerUnreachable, SettingError: No broker answers, or it refuses us.
-        TopicError: A topic is missing.
+        TopicError: A topic is missing, or does not hold what it is to be read from.
     """
 
     def __init__(
@@ -65,6 +69,8 @@ class TopicTail:
         from_beginning: bool = False,
         newest: Mapping[str, int] | None = None,
         fetch_wait_ms: int = 20,
+        positions: Mapping[Place, int] | None = None,
+        skip_missing: bool = False,
     ) -> None:
         check_reachable(settings)
         self._settings = settings
@@ -73,7 +79,10 @@ class TopicTail:
         admin.partitions_of(self._topics)
         self._ends = admin.end_offsets(self._topics)
         starts = dict(self._ends)
-        if from_beginning or newest:
+        if positions is not None:
+            kept = admin.beginning_offsets(self._topics)
+            starts = {**kept, **_there(settings, positions, kept, self._ends, skip_missing=skip_missing)}
+        elif from_beginning or newest:
             kept = admin.beginning_offsets(self._topics)
             for topic in self._topics:
                 ends = {place: end for place, end in self._ends.items() if place[0] == topic}
@@ -86,7 +95,7 @@ class TopicTail:
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
+            "auto.offset.reset": "earliest" if positions is None else "error",
             "fetch.wait.max.ms": fetch_wait_ms,
             "fetch.queue.backoff.ms": 5,
             "error_cb": lambda error: LOGGER.warning("reader: %s", error.str()),
@@ -180,6 +189,31 @@ def backwards(kept: Mapping[Place, int], ends: Mapping[Place, int], count: int) 
         starts[place] = max(kept[place], ends[place] - share)
         count -= ends[place] - starts[place]
     return starts
+
+
+def _there(
+    settings: Settings,
+    positions: Mapping[Place, int],
+    kept: Mapping[Place, int],
+    ends: Mapping[Place, int],
+    *,
+    skip_missing: bool,
+) -> dict[Place, int]:
+    """The positions that are there, of the partitions that are there."""
+    there = {place: offset for place, offset in positions.items() if place in ends}
+    for place, offset in there.items():
+        if kept[place] <= offset <= ends[place]:
+            continue
+        if not skip_missing:
+            topic, partition = place
+            raise TopicError(
+                f"Partition {partition} of {topic} at {settings.bootstrap_servers} holds the offsets {kept[place]} to "
+                f"{ends[place]}, but it has been read up to {offset}.",
+                "Records were deleted before they were read, or the topic was made anew. To go on with the oldest "
+                "record there is, give --skip-missing once.",
+            )
+        there[place] = kept[place]
+    return there
 
 
 def last_records(

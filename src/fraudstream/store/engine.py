@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from fraudstream.errors import StoreError, StoreUnreachable
 from fraudstream.settings import Settings
@@ -57,8 +57,8 @@ class Store:
         try:
             with self.engine.connect().execution_options(read_only=read_only) as connection, connection.begin():
                 yield connection
-        except SQLAlchemyError as failed:
-            raise self.explained(failed) from None
+        except (SQLAlchemyError, self._driver.Error) as failed:
+            raise self._explained(failed) from None
 
     @contextmanager
     def change(
@@ -80,11 +80,17 @@ class Store:
             anchor = append(connection, actor or _user(), action, subject, detail or {})
         note_anchor(self.anchors, self.name, anchor)
 
-    def explained(self, failed: SQLAlchemyError) -> StoreError:
+    @property
+    def _driver(self) -> Any:
+        """The driver's module; where it is used directly, as for COPY, its errors come as they are."""
+        return self.engine.dialect.loaded_dbapi
+
+    def _explained(self, failed: Exception) -> StoreError:
         """The user's error for the library's; never with the address's password or the statement's values."""
-        said = failed.orig if isinstance(failed, DBAPIError) else failed
+        said = failed.orig if isinstance(failed, DBAPIError) and failed.orig is not None else failed
         reason = (str(said).strip() or type(said).__name__).splitlines()[0].rstrip(".")
-        if isinstance(failed, OperationalError) or (isinstance(failed, DBAPIError) and failed.connection_invalidated):
+        gone = isinstance(failed, DBAPIError) and failed.connection_invalidated
+        if gone or isinstance(said, self._driver.OperationalError | self._driver.InterfaceError):
             return StoreUnreachable(
                 f"The store {self.name} failed: {reason}.",
                 "See that it runs, and that store_url (FRAUDSTREAM_STORE_URL) names it and a user it lets in.",

@@ -1,0 +1,160 @@
+"""The loop that every sink runs: read committed records, hand them over, go on from where the target says it stands.
+
+The target keeps the offsets together with what was written, so it alone knows how far it has come: after any doubt,
+where it went away or did not answer a commit, the loop asks it and reads on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from fraudstream.errors import FraudstreamError
+from fraudstream.kafka.tail import Record, TopicTail
+from fraudstream.settings import Settings
+
+Place = tuple[str, int]
+
+_POLL_S = 0.1
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
+
+
+class Target(Protocol):
+    """Where a sink writes to.
+
+    Attributes:
+        unavailable: The errors that mean that it went away and may come back.
+    """
+
+    unavailable: tuple[type[FraudstreamError], ...]
+
+    def positions(self) -> Mapping[Place, int]:
+        """The next offset to read, by (topic, partition), as it was written with the last rows."""
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Writes what the records say, and the offsets after them, together or not at all."""
+
+
+class Pace(NamedTuple):
+    """How much is written at once.
+
+    Attributes:
+        records: At most so many.
+        wait_s: So long a record waits for others at most.
+    """
+
+    records: int
+    wait_s: float
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a sink has done since it was started.
+
+    Attributes:
+        records: Records written.
+        writes: In how many transactions.
+        interruptions: How often the target went away.
+        seconds: Since the start.
+    """
+
+    records: int = 0
+    writes: int = 0
+    interruptions: int = 0
+    started_at_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self.started_at_s
+
+
+class SinkLoop:
+    """Reads topics into a target, until stopped or caught up.
+
+    Args:
+        settings: Which Kafka, as whom.
+        topics: The topics.
+        target: Where to.
+        pace: How much at once.
+        skip_missing: Go on with the oldest record kept where records were deleted before they were read.
+        tell: Told, in a sentence, when the target goes away and when it is back.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topics: Sequence[str],
+        target: Target,
+        pace: Pace,
+        *,
+        skip_missing: bool = False,
+        tell: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._target = target
+        self._pace = pace
+        self._skip_missing = skip_missing
+        self._tell = tell
+        self._stopping = False
+        self.progress = Progress()
+
+    def stop(self) -> None:
+        """Makes `run` end soon; may be called from a signal handler. What has been read is still written."""
+        self._stopping = True
+
+    def run(self, *, until_caught_up: bool = False) -> Progress:
+        """Runs until stopped, or until everything there was at the start has been written.
+
+        Raises:
+            BrokerUnreachable, TopicError: The topics cannot be read.
+            FencedError: Another process writes to the same target.
+        """
+        pause_s = _SHORTEST_PAUSE_S
+        while not self._stopping:
+            written = self.progress.writes
+            try:
+                tail = TopicTail(
+                    self._settings, self._topics, positions=self._target.positions(), skip_missing=self._skip_missing
+                )
+                try:
+                    self._follow(tail, until_caught_up)
+                    break
+                finally:
+                    tail.close()
+            except self._target.unavailable as away:
+                self.progress.interruptions += 1
+                pause_s = _SHORTEST_PAUSE_S if self.progress.writes > written else min(2 * pause_s, _LONGEST_PAUSE_S)
+                self._tell(f"{away.found} Trying again in {pause_s:.1f} s.")
+                self._sleep(pause_s)
+        return self.progress
+
+    def _follow(self, tail: TopicTail, until_caught_up: bool) -> None:
+        pending: list[Record] = []
+        since_s = 0.0
+        while True:
+            found = tail.poll(self._pace.records - len(pending), _POLL_S)
+            now_s = time.monotonic()
+            since_s = since_s if pending else now_s
+            pending += found
+            ended = self._stopping or (until_caught_up and tail.caught_up and not found)
+            if pending and (ended or len(pending) >= self._pace.records or now_s - since_s >= self._pace.wait_s):
+                self._target.write(pending)
+                self.progress.records += len(pending)
+                self.progress.writes += 1
+                pending = []
+            if ended:
+                return
+
+    def _sleep(self, seconds: float) -> None:
+        until_s = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < until_s:
+            time.sleep(0.05)
+
+
+def next_offsets(records: Sequence[Record]) -> dict[Place, int]:
+    """Where each partition stands after these records, which are in offset order."""
+    return {(record.topic, record.partition): record.offset + 1 for record in records}
