@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Context, Decimal
-from typing import NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -19,22 +20,6 @@ _PLAIN_LENGTH = 15
 _members_of = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
-class EventValues(NamedTuple):
-    """An event for a row.
-
-    Attributes:
-        text: The event as JSON; values of sensitive fields are masked, all else is as it was.
-        id: The id field's value, masked where it is sensitive; None without one.
-        amount: The amount in plain decimal notation; None without one.
-        at_ms: The time field's value, epoch ms; None without one.
-    """
-
-    text: str
-    id: str | None
-    amount: str | None
-    at_ms: int | None
-
-
 class EventReader:
     """Reads events of one pipeline that have been decided, so they are known to be well formed.
 
@@ -43,23 +28,43 @@ class EventReader:
     """
 
     def __init__(self, event: Event) -> None:
-        roles = {field.name: field for field in event.fields if field.name in (event.id, event.amount, event.time)}
-        self._id, self._amount, self._time = (roles.get(name or "") for name in (event.id, event.amount, event.time))
+        fields = {field.name: field for field in event.fields}
+        self._id, self._amount, self._time = (
+            None if name is None else _reader(fields[name]) for name in (event.id, event.amount, event.time)
+        )
+        self._form = TimeFormat.ISO8601 if event.time is None else fields[event.time].format
         self._sensitive = [_path(field) for field in event.fields if field.sensitive]
         names = {field.name for field in event.fields if field.sensitive}
         self._masks_id, self._masks_key = event.id in names, event.key in names
 
-    def __call__(self, event: Raw) -> EventValues:
-        """What is wanted of an event, given as its JSON."""
-        members = _members_of(event)
-        amount = None if self._amount is None else _plain(_found(members, _path(self._amount)))
-        at_ms = None if self._time is None else _instant(_found(members, _path(self._time)), self._time)
-        event_id = None if self._id is None else _scalar(_found(members, _path(self._id)))
+    def text(self, event: Raw) -> str:
+        """The event as JSON; values of sensitive fields are masked, all else is as it was."""
         if self._sensitive:
+            members = _members_of(event)
             for path in self._sensitive:
                 _mask(members, path)
             event = Raw(msgspec.json.encode(members))
-        return EventValues(json_text(event), self.shown_id(event_id), amount, at_ms)
+        return json_text(event)
+
+    def id(self, event: Raw) -> str | None:
+        """The id field's value, masked where it is sensitive; None without one."""
+        return None if self._id is None else self.shown_id(_scalar(self._id(event)))
+
+    def amount(self, event: Raw) -> str | None:
+        """The amount in plain decimal notation; None without one. Of a bare number 15 digits count, as everywhere."""
+        text = None if self._amount is None else self._amount(event)
+        if text is None or text[0] == '"' or (len(text) <= _PLAIN_LENGTH and "e" not in text and "E" not in text):
+            return _scalar(text)
+        return format(_FLOAT64_DIGITS.plus(Decimal(text)), "f")
+
+    def at_ms(self, event: Raw) -> int | None:
+        """The time field's value, epoch ms; None without one."""
+        text = None if self._time is None else _scalar(self._time(event))
+        if text is None:
+            return None
+        if self._form is TimeFormat.ISO8601:
+            return parse_iso(text)
+        return parse_epoch(text, 3 if self._form is TimeFormat.EPOCH_S else 0)
 
     def shown_id(self, event_id: str | int | None) -> str | None:
         """An event's id as text, masked where it is sensitive."""
@@ -79,12 +84,25 @@ def _path(field: Field) -> list[str]:
     return (field.path or field.name).split(".")
 
 
-def _found(members: dict[str, Raw], path: list[str]) -> str | None:
-    """The JSON text of the value at a path; None where there is none, or null."""
-    value = members.get(path[0])
-    if value is None or bytes(value) == b"null":
-        return None
-    return _found(_members_of(value), path[1:]) if path[1:] else json_text(value)
+def _reader(field: Field) -> Callable[[Raw], str | None]:
+    """What reads the JSON text of one field, and skips all else; None where there is none, or null."""
+    path = _path(field)
+    kind: Any = Raw
+    for name in reversed(path):
+        level = msgspec.defstruct("Level", [("inner", kind, None)], rename={"inner": name})
+        kind = level | None
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(event: Raw) -> str | None:
+        found: Any = decode(event)
+        for _ in path:
+            if found is None:
+                return None
+            found = found.inner
+        text = None if found is None else json_text(found)
+        return None if text == "null" else text
+
+    return read
 
 
 def json_text(value: Raw) -> str:
@@ -95,8 +113,8 @@ def json_text(value: Raw) -> str:
 
 def _mask(members: dict[str, Raw], path: list[str]) -> None:
     """Masks the value at a path; an object or array there becomes the mask alone."""
-    text = _found(members, path[:1])
-    if text is None:
+    text = json_text(members.get(path[0], Raw(b"null")))
+    if text == "null":
         return
     if path[1:]:
         inner = _members_of(text)
@@ -111,19 +129,3 @@ def _scalar(text: str | None) -> str | None:
     if text is None or text[0] in "{[":
         return None
     return msgspec.json.decode(text, type=str) if text[0] == '"' else text
-
-
-def _plain(text: str | None) -> str | None:
-    """An amount in plain notation; of a bare number 15 digits count, as everywhere."""
-    if text is None or text[0] == '"' or (len(text) <= _PLAIN_LENGTH and "e" not in text and "E" not in text):
-        return _scalar(text)
-    return format(_FLOAT64_DIGITS.plus(Decimal(text)), "f")
-
-
-def _instant(text: str | None, field: Field) -> int | None:
-    written = _scalar(text)
-    if written is None:
-        return None
-    if field.format is TimeFormat.ISO8601:
-        return parse_iso(written)
-    return parse_epoch(written, 3 if field.format is TimeFormat.EPOCH_S else 0)

@@ -174,14 +174,14 @@ def _envelope(pipeline: Pipeline) -> Parser:
         place = d.input
         if place.topic != input_topic:
             return Parsed(None)
-        event = event_of(envelope.event)
+        event, key_ = envelope.event, event_of.shown_key(key)
         return Parsed(
             "decisions",
             (
                 name, place.topic, place.partition, place.offset, d.sequence, event_of.shown_id(d.event_id),
-                event_of.shown_key(key), event.amount, d.outcome, d.score, d.model_score, d.risk_level, d.threshold,
+                key_, event_of.amount(event), d.outcome, d.score, d.model_score, d.risk_level, d.threshold,
                 _text(d.reasons), _text(d.rules), _text(d.features), _text(d.versions), _text(d.flags),
-                _text(d.duplicate_of), event.text, d.event_at, d.decided_at,
+                _text(d.duplicate_of), event_of.text(event), d.event_at, d.decided_at,
             ),
         )  # fmt: skip
 
@@ -198,19 +198,19 @@ def _flat(pipeline: Pipeline) -> Parser:
         place = _coordinates(flat.decision_id)
         if place.topic != input_topic:
             return Parsed(None)
-        event = event_of(Raw(value))
+        event = Raw(value)
         decided_at = _parsed(flat.scored_at)
-        event_at = event.at_ms
+        event_at = event_of.at_ms(event)
         if pipeline.event.time is None and flat.scoring_latency_ms is not None:
             event_at = decided_at - flat.scoring_latency_ms  # Kafka's timestamp of the input is the event's time
-        event_id = event.id or flat.decision_id
-        shown, nothing = event_of.shown_key(key), (None,) * 5
+        event_id = event_of.id(event) or flat.decision_id
+        key_, amount, nothing = event_of.shown_key(key), event_of.amount(event), (None,) * 5
         return Parsed(
             "decisions",
             (
-                name, place.topic, place.partition, place.offset, None, event_id, shown, event.amount, flat.outcome,
-                flat.fraud_score, None, flat.risk_level, flat.threshold, _text(flat.reasons), *nothing, event.text,
-                event_at, decided_at,
+                name, place.topic, place.partition, place.offset, None, event_id, key_, amount, flat.outcome,
+                flat.fraud_score, None, flat.risk_level, flat.threshold, _text(flat.reasons), *nothing,
+                event_of.text(event), event_at, decided_at,
             ),
         )  # fmt: skip
 

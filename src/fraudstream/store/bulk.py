@@ -29,13 +29,14 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
     names = ", ".join(f'"{column.name}"' for column in table.columns)
     if connection.dialect.name != "postgresql":
         marks = ", ".join("?" * len(table.columns))
-        connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", [tuple(row) for row in rows])  # noqa: S608
+        statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608
+        connection.exec_driver_sql(statement, [tuple(row) for row in rows])
         return
     driver = connection.connection.driver_connection
     assert driver is not None
     encode = _encoder(table)
     with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
-        for begin in range(0, len(rows), _BLOCK_ROWS):
+        for begin in range(0, len(rows), _BLOCK_ROWS):  # the server takes a block in while the next is encoded
             copy.write(encode(rows[begin : begin + _BLOCK_ROWS]))
 
 
@@ -71,22 +72,20 @@ def _encoder(table: Table) -> Callable[[Sequence[Row]], bytes]:
             for place in instants:
                 if values[place] is not None:
                     values[place] = _instant(values[place])
-            lines.append("\t".join([_field(value) for value in values]))
+            for place, value in enumerate(values):
+                if value is None:
+                    values[place] = "\\N"
+                elif type(value) is not str:
+                    values[place] = str(value)
+                elif "\\" in value or "\n" in value or "\t" in value or "\r" in value or "\0" in value:
+                    values[place] = value.translate(_ESCAPES)
+            lines.append("\t".join(values))
         return ("\n".join(lines) + "\n").encode()
 
     return encode
 
 
-def _field(value: object) -> str:
-    if value is None:
-        return "\\N"
-    text = str(value)
-    if "\\" in text:
-        text = text.replace("\\", "\\\\")
-    return text if text.isprintable() else text.translate(_ESCAPES)
-
-
-_ESCAPES = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "�"})
+_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "�"})
 
 
 @lru_cache(4_096)
