@@ -71,12 +71,12 @@ def postgres_settings(postgres: PostgresServer, tmp_path: Path) -> Callable[...,
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Settings]:
-    """Makes settings of a store without tables: on SQLite, then on the real PostgreSQL."""
-    if request.param == "postgresql":
-        made: Callable[..., Settings] = request.getfixturevalue("postgres_settings")
-        return made
-    return lambda **flags: load_settings(flags, environ={}, folder=tmp_path)
+def store_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings of a store without tables: on SQLite, then on the real PostgreSQL."""
+    if request.param == "sqlite":
+        return load_settings(environ={}, folder=tmp_path)
+    made: Callable[[], Settings] = request.getfixturevalue("postgres_settings")
+    return made()
 
 
 _numbers = itertools.count(time.time_ns() // 1_000_000)

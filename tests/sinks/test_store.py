@@ -67,7 +67,7 @@ def said(bench: Workbench, topic: str) -> list[dict[str, Any]]:
 
 
 def test_rows_are_what_the_topics_say(
-    kafka_settings: Settings, store_settings: Callable[..., Settings], tmp_path: Path, unique_id: str
+    kafka_settings: Settings, store_settings: Settings, tmp_path: Path, unique_id: str
 ) -> None:
     """Every decision, alert, label and dead letter, value by value, on both databases."""
     bench = Workbench(kafka_settings, pipeline(shops=True), tmp_path, unique_id)
@@ -79,7 +79,7 @@ def test_rows_are_what_the_topics_say(
     bench.produce(bench.pipeline.labels.name, [label(3, True, 2**52), label(4, False, 1), b"{}"])
     score_here(bench)
     bench.produce(bench.scores, [b"no scorer wrote this"])
-    store = made(store_settings())
+    store = made(store_settings)
     progress = caught_up(bench, store)
 
     found = rows(store, decisions, decisions.c.sequence)
@@ -106,7 +106,7 @@ def test_rows_are_what_the_topics_say(
 
 
 def test_flat_records_in_two_parts_and_sensitive_values(
-    kafka_settings: Settings, store_settings: Callable[..., Settings], tmp_path: Path, unique_id: str
+    kafka_settings: Settings, store_settings: Settings, tmp_path: Path, unique_id: str
 ) -> None:
     """Outcomes on routes of their own; what is sensitive is in no column, and Kafka's timestamp is the event's time."""
     plain = pipeline()
@@ -133,7 +133,7 @@ def test_flat_records_in_two_parts_and_sensitive_values(
         ],
     )
     score_here(bench)
-    store = made(store_settings())
+    store = made(store_settings)
     caught_up(bench, store)
     found = rows(store, decisions, decisions.c.event_id)
     assert [(row["event_id"], row["amount"], row["outcome"]) for row in found] == [
@@ -233,9 +233,9 @@ def _records(values: list[bytes | None]) -> list[Record]:
     return [Record("fraud-scores", 0, offset, 0, b"c0", value) for offset, value in enumerate(values)]
 
 
-def test_of_two_sinks_at_once_one_is_refused(store_settings: Callable[..., Settings], pipeline_file: Path) -> None:
+def test_of_two_sinks_at_once_one_is_refused(store_settings: Settings, pipeline_file: Path) -> None:
     """Both begin at the same offsets; the second to write is told, and writes nothing; so is one further on."""
-    store = made(store_settings())
+    store = made(store_settings)
     first, second = _target(pipeline_file, store), _target(pipeline_file, store)
     records = _records(list(_decided(20, "events")))
     first.write(records[:10])
@@ -248,11 +248,9 @@ def test_of_two_sinks_at_once_one_is_refused(store_settings: Callable[..., Setti
     assert len(rows(store, decisions)) == 20
 
 
-def test_what_nobody_meant_for_the_store_is_a_dead_letter_there(
-    store_settings: Callable[..., Settings], pipeline_file: Path
-) -> None:
+def test_what_nobody_meant_for_the_store_is_a_dead_letter_there(store_settings: Settings, pipeline_file: Path) -> None:
     """Records on the topic of decisions that would be more than a column can hold, or no record at all."""
-    store = made(store_settings())
+    store = made(store_settings)
     good = _decided(1, "events")[0]
     odd = [
         None, b"", b"\xff", b"[]", b"[" * 100_000, b"{}", good[:-1], good.replace(b'"sequence": 0', b'"sequence": -1'),
@@ -266,10 +264,8 @@ def test_what_nobody_meant_for_the_store_is_a_dead_letter_there(
     assert len(rows(store, decisions)) == 1
 
 
-def test_characters_that_postgresql_cannot_hold_are_replaced(
-    store_settings: Callable[..., Settings], pipeline_file: Path
-) -> None:
-    store = made(store_settings())
+def test_characters_that_postgresql_cannot_hold_are_replaced(store_settings: Settings, pipeline_file: Path) -> None:
+    store = made(store_settings)
     value = _decided(1, "events")[0].replace(b'"event_id": "e0"', b'"event_id": "a\\u0000\\tb\\\\N"')
     _target(pipeline_file, store).write(_records([value]))
     (row,) = rows(store, decisions)

@@ -28,8 +28,8 @@ def _edit(connection: Connection, number: int, column: str, value: Any) -> None:
     connection.execute(update(audit).where(audit.c.sequence == number).values({column: value}))
 
 
-def test_a_chain_as_written_is_whole(store_settings: Callable[..., Settings]) -> None:
-    store = connect(store_settings())
+def test_a_chain_as_written_is_whole(store_settings: Settings) -> None:
+    store = connect(store_settings)
     upgrade(store)
     with store.begin() as connection:
         anchors = _write(connection, 5)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from postgres import PostgresServer
 
 
-def test_the_steps_make_the_tables_that_the_code_uses(store_settings: Callable[..., Settings]) -> None:
-    store = connect(store_settings())
+def test_the_steps_make_the_tables_that_the_code_uses(store_settings: Settings) -> None:
+    store = connect(store_settings)
     assert migrate.upgrade(store).current is None
     with store.begin() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -37,16 +37,16 @@ def test_there_is_one_newest_step() -> None:
     assert len(ScriptDirectory(str(Path(migrate.__file__).with_name("migrations"))).get_heads()) == 1
 
 
-def test_upgrading_again_changes_nothing(store_settings: Callable[..., Settings]) -> None:
-    store = connect(store_settings())
+def test_upgrading_again_changes_nothing(store_settings: Settings) -> None:
+    store = connect(store_settings)
     migrate.upgrade(store)
     assert migrate.upgrade(store).is_current
     with store.begin() as connection:
         assert [row.action for row in connection.execute(select(audit))] == ["store upgraded"]
 
 
-def test_what_an_exception_leaves_is_rolled_back(store_settings: Callable[..., Settings]) -> None:
-    store = connect(store_settings())
+def test_what_an_exception_leaves_is_rolled_back(store_settings: Settings) -> None:
+    store = connect(store_settings)
     migrate.upgrade(store)
     row = {"sink": "store", "topic": "scores", "partition": 0, "next_offset": 1}
     with contextlib.suppress(ZeroDivisionError), store.begin() as connection:
