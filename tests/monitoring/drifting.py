@@ -58,13 +58,14 @@ class Payments(NamedTuple):
             if fraud and at_ms + DELAY_MS <= until_ms
         ]
 
-    def history(self, plan: Plan, folder: Path) -> tuple[History, Truth]:
-        """The same as files, as a command takes them."""
+    def history(self, plan: Plan, folder: Path, known_by_day: float = 10**6) -> tuple[History, Truth]:
+        """The same as files, as a command takes them, with the truth that had come by a day."""
         folder.mkdir(exist_ok=True)
         events, truth = folder / "events.jsonl", folder / "truth.parquet"
         events.write_bytes(b"\n".join(self.values))
         table = {"event_id": self.ids, "is_fraud": self.fraud, "labelled_at": self.event_at_ms + DELAY_MS}
-        pl.DataFrame(table).write_parquet(truth)
+        known = pl.col("labelled_at") <= START_MS + int(known_by_day * DAY_MS)
+        pl.DataFrame(table).filter(known).write_parquet(truth)
         history = History(events, plan.pipeline.event)
         return history, truth_of_file(truth, plan.pipeline.event, len(history))
 

@@ -18,10 +18,12 @@ from msgspec.structs import replace
 from fraudstream.define.write import to_yaml
 from fraudstream.monitoring.exporter import Exporter
 from fraudstream.monitoring.watch import Watch
+from fraudstream.pipelines import find_plan
 from fraudstream.settings import Settings
 from runner.small import START_MS, label, score_here
 from runner.workbench import Workbench
 
+from . import drifting
 from .decided import decide, keep_model, payments, watched_plan
 from .test_watch import PERIODS
 
@@ -120,3 +122,33 @@ def test_topics_are_watched_as_decisions_and_labels_come(
         pass
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 1  # decisions without the model are an alarm
+
+
+def test_retraining_makes_a_champion_keeps_it_and_tells_what_it_did(fraudstream: Run, tmp_path: Path) -> None:
+    """The first version is the champion; the same history gives it again; every step is told in order."""
+    some = drifting.payments(12, None, 300)
+    some.history(find_plan("terminal-payments", environ={}), tmp_path)
+    command = ("retrain", "terminal-payments", "--data", "events.jsonl", "--truth", "truth.parquet")
+    first, again = (fraudstream(*command, "--label-delay", "1d", "--json") for _ in range(2))
+    assert first.returncode == 0 and again.returncode == 0, first.stderr + again.stderr
+    ends = [json.loads(each.stdout) for each in (first, again)]
+    assert [each["step"] for each in ends] == ["promoted", "kept"]
+    assert ends[0]["version"] == ends[1]["version"] == ends[1]["champion"]
+    told = fraudstream("retrain", "terminal-payments", "--history").stdout.splitlines()
+    assert [line.split()[1] for line in told] == ["began", "trained", "promoted", "began", "trained", "kept"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("account-transfers",), "declares no model"),
+        (("terminal-payments", "--test-share", "1"), "between 0 and 1"),
+        (("terminal-payments", "--every", "soon"), "--every: 'soon' is not a duration"),
+        (("terminal-payments", "--data", "gone.csv"), "gone.csv is not there"),
+    ],
+)
+def test_a_mistake_in_retraining_is_answered_with_one_paragraph(
+    arguments: tuple[str, ...], said: str, fraudstream: Run
+) -> None:
+    done = fraudstream("retrain", *arguments)
+    assert done.returncode == 2 and said in done.stderr, done.stderr

@@ -27,7 +27,7 @@ from .drifting import DAY_MS, DELAY_MS, START_MS, Payments, decisions, payments
 A_DAY = 300
 TRAINED, TURN, NOTICED, END = 20, 20, 34, 50
 """Days: the champion is trained, the new pattern begins, somebody looks, and it is over."""
-OPTIONS = Options(test_share=0.15, label_delay_ms=DELAY_MS)
+OPTIONS = Options(test_share=0.15, label_delay_ms=DELAY_MS, settled=True)
 DRIFT_ONLY = Triggers(every_ms=None, on_drift=True, new_labels=None, pause_ms=0)
 
 
@@ -84,7 +84,7 @@ def test_a_new_fraud_pattern_is_noticed_and_retraining_recovers_what_it_cost(
     retraining = Retraining(
         plan,
         registry,
-        lambda: drifted.between(0, NOTICED).history(plan, tmp_path / "now"),
+        lambda: drifted.between(0, NOTICED).history(plan, tmp_path / "now", NOTICED),
         OPTIONS,
         Rule(shadow=lambda version: Shadowed(True, "12 decisions were scored in the shadow")),
     )
@@ -117,7 +117,7 @@ def test_a_new_fraud_pattern_is_noticed_and_retraining_recovers_what_it_cost(
     assert promotion.evidence is not None and promotion.evidence.challenger > promotion.evidence.champion
 
     again = Retraining(
-        plan, registry, lambda: drifted.between(0, NOTICED).history(plan, tmp_path / "now"), OPTIONS, Rule()
+        plan, registry, lambda: drifted.between(0, NOTICED).history(plan, tmp_path / "now", NOTICED), OPTIONS, Rule()
     )
     assert again.run("asked for").step is Step.KEPT  # the same history gives the same version
     assert registry.roles().champion == new
@@ -139,7 +139,7 @@ def folder(plan: Plan, drifted: Payments, tmp_path_factory: pytest.TempPathFacto
 def retrain(plan: Plan, folder: Path, payments: Payments, days: int, rule: Rule) -> tuple[Registry, Step, str]:
     registry = Registry(folder / "models", plan.pipeline.name)
     champion = registry.roles().champion
-    source = lambda: payments.between(0, days).history(plan, folder / "more")  # noqa: E731
+    source = lambda: payments.between(0, days).history(plan, folder / "more", days)  # noqa: E731
     end = Retraining(plan, registry, source, OPTIONS, rule).run("asked for", labels=7)
     assert registry.roles().champion == champion == end.champion
     return registry, end.step, end.text

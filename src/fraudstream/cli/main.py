@@ -30,6 +30,9 @@ LazyGroup.table = {
     ),
     "replay": LazyCommand("fraudstream.cli.replay", "Run a history through a changed pipeline; show what changes."),
     "backtest": LazyCommand("fraudstream.cli.backtest", "Run a pipeline's rules over a history; show what each finds."),
+    "retrain": LazyCommand(
+        "fraudstream.cli.retrain", "Put a better model in the champion's place, now or when called for."
+    ),
     "simulate": LazyCommand("fraudstream.cli.simulate", "Generate transactions with fraud, to Kafka or files."),
     "produce": LazyCommand("fraudstream.cli.produce", "Send a history file to a topic, in event-time order."),
     "store": LazyCommand("fraudstream.cli.store", "Make and see the tables of the operational store."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,20 @@ class Dataset:
         """bool[n]: which events were known to be fraud at that instant; of the others nothing else was assumed."""
         assert self.fraud is not None
         return self.fraud if self.known_at_ms is None else self.fraud & (self.known_at_ms <= at_ms)
+
+    def until(self, at_ms: int) -> Dataset:
+        """The events up to an instant."""
+        end = int(np.searchsorted(self.event_at_ms, at_ms, side="right"))
+        return replace(
+            self,
+            matrix=self.matrix[:end],
+            fraud=None if self.fraud is None else self.fraud[:end],
+            event_at_ms=self.event_at_ms[:end],
+            key=None if self.key is None else self.key[:end],
+            amount=None if self.amount is None else self.amount[:end],
+            events=self.events - len(self.event_at_ms) + end,
+            known_at_ms=None if self.known_at_ms is None else self.known_at_ms[:end],
+        )
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ class Options:
         label_delay_ms: How long after an event its label comes.
         alert_share: Isolation Forest: the share of events that its score sends to review.
         seed: Of everything random.
+        settled: Whether the latest events are left out, whose label may not have come yet.
         trained_at: The instant the manifest names, ISO 8601; now unless given.
     """
 
@@ -49,6 +50,7 @@ class Options:
     label_delay_ms: int = 7 * MILLISECONDS["d"]
     alert_share: float = 0.01
     seed: int = 1
+    settled: bool = False
     trained_at: str | None = None
 
 
@@ -107,6 +109,8 @@ def train(
     rows = len(history)
     delay_ms = options.label_delay_ms if plan.pipeline.labels is not None and truth is not None else 0
     dataset = make_dataset(plan, history, truth, delay_ms, lambda done: show("features", done, rows))
+    if options.settled:
+        dataset = dataset.until(int(dataset.event_at_ms[-1]) - delay_ms)
     with history.explained():
         split = split_by_time(dataset.event_at_ms, options.test_share, delay_ms)
         fitted = fit(model, dataset, split, options.seed, show)
