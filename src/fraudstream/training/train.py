@@ -12,7 +12,7 @@ import numpy.typing as npt
 from msgspec.structs import replace
 
 from fraudstream.define.decision import ModelRef
-from fraudstream.errors import ModelError, UsageError
+from fraudstream.errors import DataError, ModelError, UsageError
 from fraudstream.models.artifact import Artifact, Manifest, version_of
 from fraudstream.models.registry import Registry
 from fraudstream.models.scorer import OnnxScorer
@@ -26,7 +26,7 @@ from fraudstream.training.score_map import anchored, best_threshold, ranked
 from fraudstream.training.split import Split, split_by_time
 from fraudstream.training.trainers import Fitted, Show, TrainedModel, fit, is_supervised, require_libraries
 from fraudstream.training.truth import Truth
-from fraudstream.units import MILLISECONDS, format_instant
+from fraudstream.units import MILLISECONDS, format_duration, format_instant
 
 Floats = npt.NDArray[np.float64]
 LARGEST_DIFFERENCE = 1e-9
@@ -111,6 +111,11 @@ def train(
     dataset = make_dataset(plan, history, truth, delay_ms, lambda done: show("features", done, rows))
     if options.settled:
         dataset = dataset.until(int(dataset.event_at_ms[-1]) - delay_ms)
+        if not len(dataset.event_at_ms):
+            raise DataError(
+                f"The history of {history.name} is shorter than the {format_duration(delay_ms)} that labels take.",
+                "Give a longer history, or a shorter --label-delay.",
+            )
     with history.explained():
         split = split_by_time(dataset.event_at_ms, options.test_share, delay_ms)
         fitted = fit(model, dataset, split, options.seed, show)
