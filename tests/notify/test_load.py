@@ -94,7 +94,7 @@ WRONG = {
     "[]": ("", "a list where a mapping belongs"),
     "{}": ("channels", "is missing. Declare at least one"),
     "channels: {Desk!: {url: '${U}'}}": ("channels.Desk!", "is not a name"),
-    "channels: {a: {kind: webhok, url: '${U}'}}": ("channels.a.kind", "no kind of channel 'webhok'. Did you mean"),
+    "channels: {a: {kind: webhok, url: '${U}'}}": ("channels.a.kind", "no kind 'webhok'. Did you mean"),
     "channels: {a: {}}": ("channels.a.url", "is missing"),
     "channels: {a: {url: '${GONE}'}}": ("channels.a.url", "the environment variable GONE is not set"),
     "channels: {a: {url_file: gone.txt}}": ("channels.a.url_file", "cannot be read"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fraudstream.define.decision import Outcome, RiskLevel
-from fraudstream.notify.alert import read_alert
+from fraudstream.engine.alerts import read_alert
 from fraudstream.notify.channels.webhook import Webhook
 from fraudstream.notify.claims import IDLE_MS, LEASE_BEYOND_TIMEOUT_MS, Claims
 from fraudstream.notify.declaration import Channel, Condition, Grouping, Limit, QuietHours, Repeats, Retry, Trait

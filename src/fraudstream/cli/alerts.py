@@ -38,8 +38,8 @@ def command(
     A line has the alert's time, risk level, action, key, amount, reasons and id. Pipelines may share a topic of alerts;
     those of other pipelines' input are left out.
     """
+    from fraudstream.engine.alerts import alert_routes
     from fraudstream.kafka.tail import TopicTail
-    from fraudstream.notify.alert import alert_routes
     from fraudstream.pipelines import find_pipeline
 
     settings = settings_from(bootstrap_servers, config, values)
@@ -74,7 +74,7 @@ def _follow(tail: TopicTail, pipeline: Pipeline, limit: int | None, until: float
 
 def _is_of_another(pipeline: Pipeline, value: bytes) -> bool:
     """Whether this is an alert of another input than the pipeline's; what cannot be read is not."""
-    from fraudstream.notify.alert import NotAnAlert, input_topic_of
+    from fraudstream.engine.alerts import NotAnAlert, input_topic_of
 
     try:
         return input_topic_of(value) != pipeline.input.name
@@ -89,7 +89,7 @@ def one_line(value: bytes) -> str:
 
 def readable(pipeline: Pipeline, record: Record) -> str:
     """The line of one alert; a record that no scorer wrote is named by its place."""
-    from fraudstream.notify.alert import NotAnAlert, read_alert
+    from fraudstream.engine.alerts import NotAnAlert, read_alert
     from fraudstream.notify.template import fields_of
 
     try:

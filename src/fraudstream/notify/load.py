@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from datetime import time
@@ -13,12 +12,12 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fraudstream.define.decision import Outcome, RiskLevel
-from fraudstream.define.load import text_of
+from fraudstream.define.declared import Entry, read_declared
+from fraudstream.define.part import Part
 from fraudstream.define.pipeline import Pipeline
-from fraudstream.define.reader import Reader, suggestion
-from fraudstream.define.yaml_tree import LocatedProblem, Node, YamlRefused, read_tree
-from fraudstream.errors import DefinitionError, Problem, ToolError
-from fraudstream.extensions import extension_names, load_extension
+from fraudstream.define.reader import suggestion
+from fraudstream.define.yaml_tree import LocatedProblem
+from fraudstream.errors import DefinitionError, Problem
 from fraudstream.notify.declaration import (
     DEFAULT_TIMEOUT_MS,
     Channel,
@@ -32,8 +31,6 @@ from fraudstream.notify.declaration import (
     Trait,
     Weekday,
 )
-from fraudstream.notify.message import Sender
-from fraudstream.notify.reading import Part
 from fraudstream.notify.template import problem_of
 
 DEFAULT_FILE = Path("notify.yaml")
@@ -41,7 +38,6 @@ DEFAULT_KIND = "apprise"
 SENDERS = "fraudstream.channels"
 """The group of entry points under which kinds of channels are found."""
 KEYS = ("kind", "when", "group", "limit", "quiet", "repeats", "retry", "template", "timeout")
-_CHANNEL_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _AMOUNT = re.compile(r"\d{1,18}(\.\d{1,6})?")
 
@@ -95,40 +91,17 @@ def load_notifications(path: Path, environ: Mapping[str, str] | None = None) -> 
     Raises:
         DefinitionError: With every problem of the file.
     """
-    read = Reader(os.environ if environ is None else environ)
-    try:
-        tree, repeated = read_tree(text_of(path))
-    except YamlRefused as refused:
-        raise DefinitionError(str(path), [refused.problem]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        problem = Problem("file", f"cannot be read: {reason.lower()}.", "Give a YAML file in UTF-8 with `--file`.")
-        raise DefinitionError(str(path), [problem]) from None
-    channels: dict[str, Channel] = {}
-    whole = Part(read, "", tree, path.parent, ("channels",))
-    entries = read.mapping("channels", tree.value.get("channels")) if isinstance(tree.value, dict) else {}
-    if not entries:
-        whole.missing("channels", 'Declare at least one: `channels: {desk: {url: "${DESK_URL}"}}`.')
-    for name, node in entries.items():
-        channel = _channel(read, name, node, path.parent)
-        if channel is not None:
-            channels[name] = channel
-    problems = sorted([*repeated, *read.problems], key=lambda problem: problem.line or 0)
-    if problems:
-        raise DefinitionError(str(path), list(problems))
-    return Notifications(str(path), channels, read.lines)
+    example = 'channels: {desk: {url: "${DESK_URL}"}}'
+    return Notifications(str(path), *read_declared(path, "channels", _channel, example, environ))
 
 
-def _channel(read: Reader, name: str, node: Node, folder: Path) -> Channel | None:
-    path = f"channels.{name}"
-    if not _CHANNEL_NAME.fullmatch(name):
-        read.problem(path, node.line, f"{name[:80]!r} is not a name.", "Use up to 40 of a-z, 0-9 and dashes.")
-    kind = _kind(Part(read, path, node, folder))
-    part = Part(read, path, node, folder, None if kind is None else (*KEYS, *kind.keys))
+def _channel(entry: Entry) -> Channel | None:
+    kind = entry.kind(SENDERS, DEFAULT_KIND)
+    part = entry.part() if kind is None else entry.part(*KEYS, *kind.keys)
     sender = None if kind is None else kind.declared(part)
     make = partial(
         Channel,
-        name=name,
+        name=entry.name,
         when=tuple(_condition(each) for each in part.each("when", Condition.__struct_fields__)) or (Condition(),),
         group=_grouping(part.inner("group", ("over", "by"))),
         limit=_limit(part.inner("limit", ("most", "per"))),
@@ -139,21 +112,6 @@ def _channel(read: Reader, name: str, node: Node, folder: Path) -> Channel | Non
         timeout_ms=part.duration("timeout", DEFAULT_TIMEOUT_MS),
     )
     return None if sender is None else make(sender=sender)
-
-
-def _kind(part: Part) -> type[Sender] | None:
-    """The class of the channel's kind; None after it has reported that there is none."""
-    name = part.text("kind") or DEFAULT_KIND
-    known = extension_names(SENDERS)
-    if name not in known:
-        part.problem("kind", f"there is no kind of channel {name[:80]!r}.", suggestion(name, known))
-        return None
-    try:
-        kind: type[Sender] = load_extension(SENDERS, name)
-    except ToolError as missing:
-        part.problem("kind", missing.found, missing.advice)
-        return None
-    return kind
 
 
 def _condition(part: Part) -> Condition:

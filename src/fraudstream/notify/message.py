@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from fraudstream.define.decision import RiskLevel
+from fraudstream.define.part import Part
 from fraudstream.errors import FraudstreamError
-from fraudstream.notify.reading import Part
 
 
 class Message(NamedTuple):

@@ -14,11 +14,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from fraudstream.define.pipeline import Pipeline
+from fraudstream.engine.alerts import NotAnAlert, alert_routes, input_topic_of, read_alert
 from fraudstream.errors import StoreUnreachable
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.client import check_reachable
 from fraudstream.kafka.consumer import InputConsumer
-from fraudstream.notify.alert import NotAnAlert, alert_routes, input_topic_of, read_alert
 from fraudstream.notify.courier import Courier
 from fraudstream.notify.load import Notifications
 from fraudstream.notify.outbox import Outbox, Overtaken, Place

@@ -6,7 +6,7 @@ import hashlib
 from typing import NamedTuple
 
 from fraudstream.define.decision import Outcome
-from fraudstream.notify.alert import Document
+from fraudstream.engine.alerts import Document
 from fraudstream.notify.declaration import RISK_LEVELS, Condition, Trait
 
 _OUTCOMES = tuple(Outcome)

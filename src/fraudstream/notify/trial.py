@@ -7,7 +7,7 @@ import time
 from decimal import Decimal
 
 from fraudstream.define.decision import RiskLevel
-from fraudstream.notify.alert import Document
+from fraudstream.engine.alerts import Document
 from fraudstream.notify.declaration import Channel
 from fraudstream.notify.message import Message
 from fraudstream.notify.template import render

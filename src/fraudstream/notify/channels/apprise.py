@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from urllib.parse import unquote, urlsplit
 
 from fraudstream.define.decision import RiskLevel
+from fraudstream.define.part import Part
 from fraudstream.notify.message import Message, Undelivered
-from fraudstream.notify.reading import Part
 
 if TYPE_CHECKING:
     import apprise

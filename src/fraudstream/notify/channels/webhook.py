@@ -15,8 +15,8 @@ from typing import ClassVar, Self
 import msgspec
 
 from fraudstream import __version__
+from fraudstream.define.part import Part
 from fraudstream.notify.message import Message, Undelivered
-from fraudstream.notify.reading import Part
 from fraudstream.outbound import Address, AddressRefused, Reply, RequestFailed, parse_address, post
 from fraudstream.settings import Secret
 

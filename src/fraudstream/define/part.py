@@ -1,4 +1,4 @@
-"""One mapping of `notify.yaml`, read by names, with every problem reported in its place."""
+"""One mapping of a YAML file, read by names, with every problem reported in its place."""
 
 from __future__ import annotations
 
