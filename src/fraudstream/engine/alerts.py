@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -68,6 +69,7 @@ def read_alert(pipeline: Pipeline, value: bytes, key: bytes | None) -> Document:
         found["amount"] = _amount(pipeline, found["amount"])
         if RiskLevel(found["risk_level"]) and Outcome(found["action_required"].lower()):
             ", ".join([*found["reasons"], *found["rules"]])
+            instant_of(found)
         return {"pipeline": pipeline.name, **found}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise NotAnAlert from error
@@ -134,3 +136,8 @@ def _amount(pipeline: Pipeline, amount: object) -> Decimal | None:
         return fitted if fitted == exact else exact
     except InvalidOperation:
         raise NotAnAlert from None
+
+
+def instant_of(alert: Document) -> int:
+    """When an alert was decided, epoch milliseconds."""
+    return round(datetime.fromisoformat(str(alert["alert_at"])).timestamp() * 1_000)

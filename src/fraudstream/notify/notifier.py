@@ -10,11 +10,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from fraudstream.define.pipeline import Pipeline
-from fraudstream.engine.alerts import NotAnAlert, alert_routes, input_topic_of, read_alert
+from fraudstream.engine.alerts import NotAnAlert, alert_routes, input_topic_of, instant_of, read_alert
 from fraudstream.errors import StoreUnreachable
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.client import check_reachable
@@ -163,12 +162,11 @@ class Notifier:
             if pipeline is None:
                 return
             document = read_alert(pipeline, value, message.key())
-            at_ms = round(datetime.fromisoformat(str(document["alert_at"])).timestamp() * 1_000)
-        except (NotAnAlert, ValueError):
+        except NotAnAlert:
             counts["others"] += 1
             return
         counts["alerts"] += 1
-        alerts.append(Taken(document, message.key(), at_ms))
+        alerts.append(Taken(document, message.key(), instant_of(document)))
 
     def _assigned(self, partitions: list[Any]) -> None:
         """Reading begins where the store says; where it says nothing, with the next alert, which is noted."""
