@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from notify.servers import Behaviour, mailbox, receiver
+from fraudstream.testing.behaviour import Behaviour
+from servers import mailbox, receiver
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 SECRET = "a-secret-of-24-bytes-or-more"

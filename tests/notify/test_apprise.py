@@ -9,9 +9,9 @@ from email import policy
 import pytest
 
 from fraudstream.notify.channels.apprise import AppriseChannel
-from fraudstream.testing.channels import MESSAGE, Behaviour, ChannelContract
-
-from .servers import Answer, Mailbox, Receiver, mailbox, receiver
+from fraudstream.testing.behaviour import Behaviour
+from fraudstream.testing.channels import MESSAGE, ChannelContract
+from servers import Answer, Mailbox, Receiver, mailbox, receiver
 
 PASSWORD = "pa55word-of-the-mailbox"
 

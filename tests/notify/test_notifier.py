@@ -22,12 +22,12 @@ from fraudstream.notify.notifier import Notifier, Summary
 from fraudstream.settings import Settings, load_settings
 from fraudstream.store.engine import connect
 from fraudstream.store.migrate import upgrade
-from fraudstream.testing.channels import Behaviour
+from fraudstream.testing.behaviour import Behaviour
 from runner.small import pipeline
 from runner.workbench import Workbench
+from servers import Answer, Receiver, mailbox, receiver
 
 from .alerts import alert, told
-from .servers import Answer, Receiver, mailbox, receiver
 
 if TYPE_CHECKING:
     from postgres import PostgresServer

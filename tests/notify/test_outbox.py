@@ -10,12 +10,14 @@ import pytest
 
 from fraudstream.define.decision import Outcome, RiskLevel
 from fraudstream.engine.alerts import read_alert
+from fraudstream.errors import FencedError
 from fraudstream.notify.channels.webhook import Webhook
 from fraudstream.notify.claims import IDLE_MS, LEASE_BEYOND_TIMEOUT_MS, Claims
 from fraudstream.notify.declaration import Channel, Condition, Grouping, Limit, QuietHours, Repeats, Retry, Trait
 from fraudstream.notify.failures import failures, resend
+from fraudstream.notify.gather import MOST_ALERTS
 from fraudstream.notify.message import Message, Undelivered
-from fraudstream.notify.outbox import MOST_ALERTS, Outbox, Overtaken
+from fraudstream.notify.outbox import Outbox
 from fraudstream.notify.select import Taken, digest, meets
 from fraudstream.outbound import parse_address
 from fraudstream.settings import Settings
@@ -47,11 +49,11 @@ class Desk:
         self.channel = channel(**parts)
         self.outbox = Outbox(self.store, "notify-test")
         self.claims = Claims(self.outbox, self.channel)
-        self.next: int | None = None
+        self.next: dict[tuple[str, int], int] = {}
 
     def take(self, *alerts: Taken, now_ms: int = 0) -> dict[str, int]:
-        after = (self.next or 0) + len(alerts)
-        counts = self.outbox.take([self.channel], alerts, {PLACE: (self.next, after)}, now_ms)
+        after = {PLACE: self.next.get(PLACE, 0) + len(alerts)}
+        counts = self.outbox.take([self.channel], alerts, self.next, after, now_ms)
         self.next = after
         return dict(counts)
 
@@ -96,14 +98,14 @@ def test_keys_that_look_the_same_when_masked_are_told_apart_and_not_shown() -> N
 
 def test_alerts_and_offsets_are_taken_together_or_not_at_all(desk: Desk) -> None:
     """A notifier that is behind another one writes nothing; so does one that fails half way."""
-    assert desk.take(taken(0)) == {"told": 1}
+    assert desk.take(taken(0))["told"] == 1
     assert desk.outbox.positions() == {PLACE: 1}
-    for before in (None, 0, 2):
-        with pytest.raises(Overtaken):
-            desk.outbox.take([desk.channel], [taken(1)], {PLACE: (before, 5)}, 0)
+    for believed in ({}, {PLACE: 0}, {PLACE: 2}):
+        with pytest.raises(FencedError):
+            desk.outbox.take([desk.channel], [taken(1)], believed, {PLACE: 5}, 0)
     broken = taken(2)._replace(document={"risk_level": "LOW"})
     with pytest.raises(KeyError):
-        desk.outbox.take([desk.channel], [taken(1), broken], {PLACE: (1, 3)}, 0)
+        desk.outbox.take([desk.channel], [taken(1), broken], {PLACE: 1}, {PLACE: 3}, 0)
     assert desk.outbox.positions() == {PLACE: 1}
     assert desk.ids(desk.claim()) == ["e0"]
     assert desk.claims.claim(0) == IDLE_MS

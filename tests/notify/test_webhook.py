@@ -17,9 +17,9 @@ import pytest
 from fraudstream.notify.channels.webhook import Webhook, sign
 from fraudstream.notify.message import Undelivered
 from fraudstream.outbound import MOST_REPLY_BYTES, is_public, parse_address
-from fraudstream.testing.channels import MESSAGE, Behaviour, ChannelContract
-
-from .servers import CERTIFICATE, Answer, Receiver, free_port, receiver, server_tls
+from fraudstream.testing.behaviour import Behaviour
+from fraudstream.testing.channels import MESSAGE, ChannelContract
+from servers import CERTIFICATE, Answer, Receiver, free_port, receiver, server_tls
 
 SECRET = b"0123456789abcdef01234567"
 TOKEN = "t0ken-in-the-path"

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, Row, and_, select, update
 
 from fraudstream.define.decision import RiskLevel
 from fraudstream.notify.declaration import Channel
+from fraudstream.notify.gather import FAILED, SENT, WAITING
 from fraudstream.notify.message import Message, Undelivered
-from fraudstream.notify.outbox import FAILED, SENT, WAITING, Outbox
+from fraudstream.notify.outbox import Outbox
 from fraudstream.notify.template import render
 from fraudstream.notify.timing import free_at, next_attempt_ms, quiet_until
 from fraudstream.store.tables import notification_alerts, notifications

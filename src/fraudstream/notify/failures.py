@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import select, update
 
-from fraudstream.notify.outbox import FAILED, WAITING
+from fraudstream.notify.gather import FAILED, WAITING
 from fraudstream.store.engine import Store
 from fraudstream.store.tables import notifications
 

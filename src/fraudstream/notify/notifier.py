@@ -14,16 +14,17 @@ from typing import Any, NamedTuple
 
 from fraudstream.define.pipeline import Pipeline
 from fraudstream.engine.alerts import NotAnAlert, alert_routes, input_topic_of, instant_of, read_alert
-from fraudstream.errors import StoreUnreachable
+from fraudstream.errors import FencedError, StoreError, StoreUnreachable
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.client import check_reachable
 from fraudstream.kafka.consumer import InputConsumer
 from fraudstream.notify.courier import Courier
 from fraudstream.notify.load import Notifications
-from fraudstream.notify.outbox import Outbox, Overtaken, Place
+from fraudstream.notify.outbox import Outbox
 from fraudstream.notify.select import Taken
 from fraudstream.settings import Settings
 from fraudstream.store.migrate import open_store
+from fraudstream.store.offsets import Place
 
 _AT_ONCE = 500
 _WAIT_S = 0.5
@@ -93,7 +94,7 @@ class Notifier:
         self._consumer = InputConsumer(
             settings, topics, f"fraudstream-{name}", on_assigned=self._assigned, on_revoked=self._revoked
         )
-        self._next: dict[Place, int | None] = {}
+        self._next: dict[Place, int] = {}
         self._keep_ms = keep_ms
         self._note = note
         self._counts: Counter[str] = Counter()
@@ -133,23 +134,20 @@ class Notifier:
         if not batch:
             return 0
         alerts: list[Taken] = []
-        moved: dict[Place, tuple[int | None, int]] = {}
+        after: dict[Place, int] = {}
         counts: Counter[str] = Counter()
         for message in batch:
-            place = (message.topic(), message.partition())
-            moved[place] = (self._next.get(place), message.offset() + 1)
+            after[message.topic(), message.partition()] = message.offset() + 1
             self._read(message, alerts, counts)
         try:
-            counts += self._outbox.take(self._channels, alerts, moved, _now_ms())
-        except Overtaken:
-            self._rewind()
-            return len(batch)
-        except StoreUnreachable as failed:
+            counts += self._outbox.take(self._channels, alerts, self._next, after, _now_ms())
+        except (StoreError, FencedError) as failed:
+            # Whether it took effect is not known, or somebody else did it: the store knows where to go on.
             self._note(str(failed))
             self._ending.wait(_PAUSE_S)
             self._rewind()
             return len(batch)
-        self._next.update({place: after for place, (_, after) in moved.items()})
+        self._next |= after
         self._counts += counts
         for courier in self._couriers:
             courier.wake()
@@ -180,8 +178,9 @@ class Notifier:
             self._outbox.begin_at(new)
         for partition in partitions:
             place = (partition.topic, partition.partition)
-            self._next[place] = (known | new).get(place)
-            partition.offset = -1 if self._next[place] is None else self._next[place]
+            self._next.pop(place, None)
+            self._next |= {each: offset for each, offset in (known | new).items() if each == place}
+            partition.offset = self._next.get(place, -1)
 
     def _revoked(self, partitions: list[Any], _: bool) -> None:
         for partition in partitions:
@@ -202,7 +201,11 @@ class Notifier:
                     raise
 
     def _is_caught_up(self) -> bool:
-        return bool(self._next) and self._consumer.caught_up() and all(each.is_done() for each in self._couriers)
+        return (
+            bool(self._consumer.assignment())
+            and self._consumer.caught_up()
+            and all(each.is_done() for each in self._couriers)
+        )
 
     def _summary(self) -> Summary:
         for courier in self._couriers:

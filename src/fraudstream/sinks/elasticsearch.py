@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 import msgspec
 
 from fraudstream import __version__
-from fraudstream.define.decision import RiskLevel
+from fraudstream.define.decision import Outcome, RiskLevel
 from fraudstream.define.part import Part
 from fraudstream.engine.alerts import Document, instant_of
 from fraudstream.outbound import Address, RequestFailed, post
@@ -141,14 +141,14 @@ def as_ecs(alert: Document) -> dict[str, Any]:
     """An alert in the field names of the Elastic Common Schema; all of it as it was under `fraudstream`."""
     level = RiskLevel(alert["risk_level"])
     score = alert["score"]
+    flagged = alert["action_required"] != Outcome.APPROVE.upper()
+    threat = {"kind": "alert", "category": ["threat"], "type": ["indicator"]} if flagged else {"kind": "event"}
     return {
         "@timestamp": alert["alert_at"],
         "ecs": {"version": ECS_VERSION},
         "message": f"{level} {alert['pipeline']}: {', '.join(alert['reasons'])}",
         "event": {
-            "kind": "alert",
-            "category": ["threat"],
-            "type": ["indicator"],
+            **threat,
             "module": "fraudstream",
             "dataset": "fraudstream.alert",
             "action": alert["action_required"].lower(),

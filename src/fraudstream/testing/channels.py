@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from decimal import Decimal
-from enum import StrEnum
 from typing import Protocol
 
 from fraudstream.define.decision import RiskLevel
 from fraudstream.notify.message import Message, Sender, Undelivered
+from fraudstream.testing.behaviour import FAILING, Behaviour
 
 TIMEOUT_S = 1.0
 MESSAGE = Message(
@@ -25,20 +25,6 @@ MESSAGE = Message(
     repeats=2,
     alerts=({"alert_id": "events-0-1", "amount": Decimal("12.50")}, {"alert_id": "events-0-2", "amount": None}),
 )
-
-
-class Behaviour(StrEnum):
-    """What the server does with what it gets."""
-
-    TAKES = "takes"
-    REFUSES = "refuses"
-    """Answers, as its protocol says it, that it cannot take it now."""
-    SILENT = "silent"
-    """Takes connections and answers nothing for longer than the test."""
-    CUTS = "cuts"
-    """Closes the connection before it answers."""
-    GONE = "gone"
-    """Takes no connection."""
 
 
 class Stage(Protocol):
@@ -77,7 +63,7 @@ class ChannelContract:
 
     def test_what_is_not_taken_is_said_in_time_and_without_secrets(self, stage: Stage) -> None:
         """Refused, unanswered, cut off, nobody there: `Undelivered`, not for good, soon, and without a secret."""
-        for behaviour in (Behaviour.REFUSES, Behaviour.SILENT, Behaviour.CUTS, Behaviour.GONE):
+        for behaviour in FAILING:
             stage.behave(behaviour)
             began = time.monotonic()
             said = _failure_of(stage.sender)

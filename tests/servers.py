@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 from aiosmtpd.controller import Controller
 
-from fraudstream.testing.channels import Behaviour
+from fraudstream.testing.behaviour import Behaviour
 
 CERTIFICATE = Path(__file__).with_name("localhost.pem")
 
@@ -49,6 +50,7 @@ class Receiver:
     Attributes:
         answer: What to answer; a function of the request.
         requests: What was taken, in order.
+        heard: How many requests came, whatever became of them.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -56,6 +58,7 @@ class Receiver:
         self.answer: Callable[[Request], Answer] = lambda _: Answer()
         self.refusal = Answer(503)
         self.requests: list[Request] = []
+        self.heard = 0
         self._tls = tls
         self._server: ThreadingHTTPServer | None = None
         self.port = 0
@@ -96,6 +99,7 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
+                receiver.heard += 1
                 request = Request(self.command, self.path, headers, body)
                 if receiver.behaviour is Behaviour.CUTS:
                     self.close_connection = True
@@ -184,6 +188,93 @@ class Mailbox:
 def mailbox() -> Iterator[Mailbox]:
     """An SMTP server while this lasts."""
     made = Mailbox()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+class Syslog:
+    """A syslog server over TCP or TLS that reads to the end of each connection, as rsyslog and syslog-ng do."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None, *, with_length: bool = False) -> None:
+        self.behaviour = Behaviour.TAKES
+        self.lines: list[str] = []
+        self.heard = 0
+        self.port = free_port()
+        self._tls = tls
+        self._with_length = with_length
+        self._listening: socket.socket | None = None
+        self.open()
+
+    def open(self) -> None:
+        """Takes connections."""
+        if self._listening is None:
+            self._listening = socket.create_server(("127.0.0.1", self.port))
+            threading.Thread(target=self._serve, args=(self._listening,), daemon=True).start()
+
+    def close(self) -> None:
+        """Takes no more connections."""
+        if self._listening is not None:
+            self._listening.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept
+            self._listening.close()
+            self._listening = None
+
+    def behave(self, behaviour: Behaviour) -> None:
+        """Does so from now on."""
+        self.behaviour = behaviour
+        if behaviour is Behaviour.GONE:
+            self.close()
+        else:
+            self.open()
+
+    def _serve(self, listening: socket.socket) -> None:
+        while True:
+            try:
+                taken, _ = listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._take, args=(taken,), daemon=True).start()
+
+    def _take(self, taken: socket.socket) -> None:
+        self.heard += 1
+        try:
+            if self.behaviour in (Behaviour.REFUSES, Behaviour.CUTS):
+                # Closed with RST: before anything is read, or after a little was.
+                taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                if self.behaviour is Behaviour.CUTS:
+                    taken.recv(10)
+                taken.close()
+                return
+            if self.behaviour is Behaviour.SILENT:
+                time.sleep(5)
+                taken.close()
+                return
+            if self._tls:
+                taken = self._tls.wrap_socket(taken, server_side=True)
+            data = b""
+            while more := taken.recv(65_536):
+                data += more
+            self.lines += self._frames(data)
+            taken.close()
+        except OSError:
+            pass
+
+    def _frames(self, data: bytes) -> list[str]:
+        if not self._with_length:
+            return data.decode().splitlines()
+        frames = []
+        while data:
+            length, _, data = data.partition(b" ")
+            frames.append(data[: int(length)].decode())
+            data = data[int(length) :]
+        return frames
+
+
+@contextmanager
+def syslog(tls: ssl.SSLContext | None = None, *, with_length: bool = False) -> Iterator[Syslog]:
+    """A syslog server while this lasts."""
+    made = Syslog(tls, with_length=with_length)
     try:
         yield made
     finally:

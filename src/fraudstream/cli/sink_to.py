@@ -1,0 +1,95 @@
+"""`fraudstream sink to` and `sink check`: alerts into the systems that `sinks.yaml` declares."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fraudstream.cli.console import show_json, show_note
+from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
+from fraudstream.errors import DefinitionError, UsageError
+
+DEFAULT_FILE = Path("sinks.yaml")
+
+
+def to(
+    sink: Annotated[str, typer.Argument(metavar="SINK", help="Its name in the file.")],
+    pipeline: Annotated[str, typer.Argument(metavar="FILE | NAME", help="A pipeline's YAML file, or its name.")],
+    file: Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="Which sinks there are.")] = DEFAULT_FILE,
+    all_decisions: Annotated[bool, typer.Option("--all", help="All decisions, not the alerts alone.")] = False,
+    until_caught_up: Annotated[
+        bool, typer.Option("--until-caught-up", help="Stop when all that is there is delivered.")
+    ] = False,
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="Go on at the oldest record where records were deleted unread.")
+    ] = False,
+    bootstrap_servers: BootstrapServers = None,
+    config: ConfigFile = None,
+    values: SetValues = None,
+    as_json: AsJson = False,
+) -> None:
+    """Deliver a pipeline's alerts to Splunk, Elasticsearch, OpenSearch or syslog, each at least once, until stopped.
+
+    While the system is away it waits and tries again. Its place is kept in the operational store.
+    """
+    from fraudstream.engine.alerts import alert_routes
+    from fraudstream.pipelines import find_pipeline
+    from fraudstream.sinks.alerts import AlertTarget
+    from fraudstream.sinks.load import load_sinks
+    from fraudstream.sinks.loop import Pace, SinkLoop
+    from fraudstream.sinks.records import decision_routes
+    from fraudstream.store.migrate import open_store
+
+    settings = settings_from(bootstrap_servers, config, values)
+    found = find_pipeline(pipeline, settings.pipelines_folder)
+    sinks = load_sinks(file)
+    if sink not in sinks:
+        raise UsageError(f"{file} has no sink {sink!r}.", f"There are: {', '.join(sinks)}.")
+    routes = decision_routes(found) if all_decisions else alert_routes(found)
+    name = f"{sink}-all" if all_decisions else sink
+    refusals = settings.project_folder / "sinks" / f"{name}-{found.name}.refused.jsonl"
+    target = AlertTarget(sinks[sink], open_store(settings), found, name, refusals)
+    pace = Pace(records=sinks[sink].most_alerts, wait_s=1.0)
+    topics = [route.topic for route in routes]
+    loop = SinkLoop(settings, topics, target, pace, skip_missing=skip_missing, tell=show_note)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: loop.stop())
+    if not as_json:
+        show_note(f"delivering {', '.join(topics)} to {sink}; stop with Ctrl-C")
+    progress = loop.run(until_caught_up=until_caught_up)
+    counts = {"delivered": target.delivered, "refused": target.refused, "others": target.others}
+    if as_json:
+        show_json({"summary": {**counts, "interruptions": progress.interruptions}})
+        return
+    print(
+        f"{target.delivered:,} delivered to {sink}, {target.refused:,} refused, {progress.interruptions:,} times away"
+    )
+    if target.refused:
+        print(f"  what was refused, and why: {refusals}")
+
+
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What declares the sinks.")] = DEFAULT_FILE,
+    as_json: AsJson = False,
+) -> None:
+    """Check the sinks of a file; show every problem at once, with its place and what to do. Exits 1 if there is any."""
+    from fraudstream.sinks.load import load_sinks
+
+    try:
+        sinks = load_sinks(file)
+    except DefinitionError as error:
+        if as_json:
+            problems = [{**p._asdict(), "line": getattr(p, "line", None)} for p in error.problems]
+            show_json({"ok": False, "source": error.source, "problems": problems})
+        else:
+            print(error)
+        raise typer.Exit(1) from None
+    if as_json:
+        show_json({"ok": True, "source": str(file), "sinks": list(sinks)})
+    else:
+        print(f"{file} is ok: {', '.join(sinks)}")
