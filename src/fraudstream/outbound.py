@@ -120,7 +120,7 @@ def post(
                     answer.read(MOST_REPLY_BYTES),
                 )
             except (OSError, ValueError, http.client.HTTPException) as failed:
-                if ended.is_set():
+                if ended.is_set() or isinstance(failed, TimeoutError):
                     raise TimeoutError from None
                 raise RequestFailed(f"{address.shown} gave no answer: {_reason(failed)}.") from None
             if ended.is_set():
@@ -156,7 +156,7 @@ def _connected(
             raise TimeoutError from None
         raise RequestFailed(f"{address.shown} and we do not agree on TLS: {_reason(refused)}.") from None
     except OSError as failed:
-        if ended.is_set():
+        if ended.is_set() or isinstance(failed, TimeoutError):
             raise TimeoutError from None
         raise RequestFailed(f"{address.shown} cut the connection: {_reason(failed)}.") from None
     finally:

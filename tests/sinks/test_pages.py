@@ -26,7 +26,7 @@ def page(name: str) -> str:
 
 def test_every_kind_has_its_page() -> None:
     assert set(KINDS) <= set(extension_names(SINKS))
-    assert {path.stem for path in FOLDER.glob("*.md")} == {"README", *KINDS}
+    assert {"README", *KINDS} <= {path.stem for path in FOLDER.glob("*.md")}
     assert all(f"({kind}.md)" in page("README") for kind in KINDS)
 
 

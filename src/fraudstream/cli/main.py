@@ -36,7 +36,7 @@ LazyGroup.table = {
     "simulate": LazyCommand("fraudstream.cli.simulate", "Generate transactions with fraud, to Kafka or files."),
     "produce": LazyCommand("fraudstream.cli.produce", "Send a history file to a topic, in event-time order."),
     "store": LazyCommand("fraudstream.cli.store", "Make and see the tables of the operational store."),
-    "sink": LazyCommand("fraudstream.cli.sink", "Keep what a pipeline's topics say in the store."),
+    "sink": LazyCommand("fraudstream.cli.sink", "Keep what a pipeline's topics say, or deliver it."),
     "audit": LazyCommand("fraudstream.cli.audit", "List and verify the chain of who changed what."),
     "dataset": LazyCommand("fraudstream.cli.dataset", "Write a history's features and labels as a table."),
     "kill": LazyCommand("fraudstream.cli.kill", "Switch a pipeline's model or one of its rules off, within a second."),

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fraudstream.cli import sink_to
 from fraudstream.cli.console import show_json, show_note
 from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
 
 if TYPE_CHECKING:
     from fraudstream.sinks.loop import Progress, SinkLoop
 
-app = typer.Typer(no_args_is_help=True, help="Keep what a pipeline's topics say: in the operational store.")
+app = typer.Typer(no_args_is_help=True, help="Keep what a pipeline's topics say, or deliver it.")
 
 _Pipeline = Annotated[str, typer.Argument(metavar="FILE | NAME", help="A pipeline's YAML file, or its name.")]
 _UntilCaughtUp = Annotated[bool, typer.Option("--until-caught-up", help="Stop when all that is there is written.")]
@@ -24,9 +25,8 @@ _SkipMissing = Annotated[
 ]
 
 
-@app.callback()
-def _group() -> None:
-    """Makes this a group even while it has one command."""
+app.command()(sink_to.to)
+app.command()(sink_to.check)
 
 
 @app.command()
