@@ -133,7 +133,7 @@ def test_a_sensitive_key_is_masked_in_every_form() -> None:
     fields = tuple(msgspec.structs.replace(field, sensitive=field.name == "card") for field in made.event.fields)
     guarded = msgspec.structs.replace(made, event=msgspec.structs.replace(made.event, fields=fields))
     decided = {"outcome": "block", "risk_level": "HIGH", "reasons": []}
-    flat = {"card": "4000123412341234", **decided, "scored_at": "now", "decision_id": "events-0-1"}
+    flat = {"card": "4000123412341234", **decided, "scored_at": "2026-01-01T00:00:00.000Z", "decision_id": "events-0-1"}
     place = {"topic": "events", "partition": 0, "offset": 1}
     envelope = {"event": {"card": "4000123412341234"}, "decision": {**decided, "input": place, "decided_at": 0}}
     nested = {**flat, "card": None}
