@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +146,38 @@ def test_flat_records_in_two_parts_and_sensitive_values(
     assert all(row["event"]["who"] == {"card": "****7899"} and row["key"] == "****7899" for row in found)
     assert "4000001234567899" not in str(found)
     assert all(0 <= row["decided_at"] - row["event_at"] < 600_000 for row in found)
+
+
+def test_dashboards_find_their_schema(
+    kafka_settings: Settings, postgres_settings: Callable[..., Settings], tmp_path: Path, unique_id: str
+) -> None:
+    """`shop.transactions` and `shop.fraud_transactions` of the shipped retail pipeline."""
+    bench = Workbench(kafka_settings, find_plan("retail").pipeline, tmp_path, unique_id)
+    name = {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.org"}
+    bought = [
+        {
+            "transaction_id": f"t{n}", "user_id": "u1", "timestamp": f"2026-01-01T0{n}:00:00Z", "location": "London",
+            "transaction_location": "Lagos" if n > 1 else "London", "amount": 100.5 + 1_000 * (n > 1),
+            "device": "phone", **name,
+        }
+        for n in range(4)
+    ]  # fmt: skip
+    bench.produce(bench.pipeline.input.name, [json.dumps(each).encode() for each in bought])
+    score_here(bench)
+    store = made(postgres_settings())
+    caught_up(bench, store)
+    with store.begin(read_only=True) as connection:
+        columns = 'transaction_id, user_id, amount, "timestamp", transaction_location, device, is_fraud'
+        found = connection.exec_driver_sql(f"SELECT {columns} FROM shop.transactions ORDER BY 1").all()
+        assert [tuple(row) for row in found] == [
+            (each["transaction_id"], "u1", Decimal(str(each["amount"])), datetime.fromisoformat(each["timestamp"]),
+             each["transaction_location"], "phone", each["amount"] > 1_000)
+            for each in bought
+        ]  # fmt: skip
+        flagged = connection.exec_driver_sql(
+            "SELECT transaction_id, event ->> 'email' FROM shop.fraud_transactions WHERE flagged_at > '2026-01-01'"
+        ).all()
+        assert sorted(map(tuple, flagged)) == [("t2", "****.org"), ("t3", "****.org")]
 
 
 def _decided(count: int, topic: str) -> list[bytes]:
