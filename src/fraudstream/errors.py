@@ -11,6 +11,8 @@
     ├── ToolError             Java, Maven or another program is missing or failed              exit 2
     ├── StoreError            the operational store refused, or its tables are of another version  exit 2
     │   └── StoreUnreachable  … it does not answer                                         exit 3
+    ├── LakeError             a table of the lake refused, or is of another layout              exit 2
+    │   └── LakeUnreachable   … its folder or bucket does not answer                       exit 3
     ├── BrokerUnreachable     no Kafka broker answered                                         exit 3
     ├── TopicError            a topic is missing or has the wrong shape                        exit 3
     └── FencedError           another scorer with the same transactional id took over          exit 4
@@ -102,6 +104,16 @@ class StoreError(FraudstreamError):
 
 class StoreUnreachable(StoreError):
     """The operational store's database did not answer, or went away."""
+
+    exit_code = 3
+
+
+class LakeError(FraudstreamError):
+    """A table of the lake refused what was asked, or is of another layout."""
+
+
+class LakeUnreachable(LakeError):
+    """The folder or bucket of the lake did not answer, or went away."""
 
     exit_code = 3
 

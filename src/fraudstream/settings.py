@@ -65,6 +65,7 @@ class Settings:
         sasl_mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
         kafka_properties: Further librdkafka properties, passed on as they are.
         store_url: The database of the operational store, with its password; None: SQLite in the project folder.
+        lake_url: The folder or bucket of the lake, such as `s3://bucket/fraud`; None: in the project folder.
         project_folder: Where fraudstream keeps the local broker, state and databases.
     """
 
@@ -80,6 +81,7 @@ class Settings:
     client_id: str
     kafka_properties: Mapping[str, str]
     store_url: Secret | None
+    lake_url: str | None
     project_folder: Path
     pipelines_folder: Path
     models_folder: Path
@@ -120,6 +122,7 @@ _KINDS: dict[str, _Kind] = {
     "client_id": _Kind("kafka", default="fraudstream"),
     "kafka_properties": _Kind("kafka"),
     "store_url": _Kind("", secret=True),
+    "lake_url": _Kind(""),
     "project_folder": _Kind("", path=True, default=".fraudstream"),
     "pipelines_folder": _Kind("", path=True, default="pipelines"),
     "models_folder": _Kind("", path=True, default="models"),

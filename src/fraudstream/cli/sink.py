@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,8 @@ import typer
 from fraudstream.cli import sink_to
 from fraudstream.cli.console import show_json, show_note
 from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
+from fraudstream.errors import UsageError
+from fraudstream.units import MILLISECONDS, parse_duration
 
 if TYPE_CHECKING:
     from fraudstream.sinks.loop import Progress, SinkLoop
@@ -58,11 +61,62 @@ def store(
     if not as_json:
         show_note(f"writing {', '.join(target.topics)} to {opened.name}; stop with Ctrl-C")
     progress = _run(loop, until_caught_up)
-    if as_json:
-        show_json({"summary": _summary(progress) | {"rows": dict(target.rows)}})
-    else:
-        rows = ", ".join(f"{name} {count:,}" for name, count in sorted(target.rows.items())) or "no rows"
-        print(f"{plan.pipeline.name}: {_sentence(progress)}: {rows}")
+    _show(plan.pipeline.name, progress, target.rows, as_json=as_json)
+
+
+@app.command()
+def lake(
+    pipeline: _Pipeline,
+    keep: Annotated[
+        str | None, typer.Option("--keep", metavar="DAYS", help="Keep events and decisions so long, e.g. 400d.")
+    ] = None,
+    keep_suspicious: Annotated[
+        str | None, typer.Option("--keep-suspicious", metavar="DAYS", help="Keep suspicious decisions so long.")
+    ] = None,
+    until_caught_up: _UntilCaughtUp = False,
+    skip_missing: _SkipMissing = False,
+    bootstrap_servers: BootstrapServers = None,
+    config: ConfigFile = None,
+    values: SetValues = None,
+    as_json: AsJson = False,
+) -> None:
+    """Append a pipeline's events and decisions to Delta tables in a folder or on S3, each record once.
+
+    Suspicious decisions have a table of their own besides. Nothing is ever deleted unless --keep says so.
+    """
+    from fraudstream.pipelines import find_plan
+    from fraudstream.sinks.loop import SinkLoop
+
+    try:
+        from fraudstream.sinks.lake import PACE, LakeTarget
+    except ModuleNotFoundError as missing:
+        raise UsageError(
+            f"The library {missing.name} for the lake is not installed.", "Run `pip install 'fraudstream[lake]'`."
+        ) from None
+
+    settings = settings_from(bootstrap_servers, config, values)
+    plan = find_plan(pipeline, settings.pipelines_folder)
+    days = {"keep_days": _days("--keep", keep), "keep_suspicious_days": _days("--keep-suspicious", keep_suspicious)}
+    target = LakeTarget(settings, plan, **days)
+    loop = SinkLoop(settings, target.topics, target, PACE, skip_missing=skip_missing, tell=show_note)
+    if not as_json:
+        show_note(f"writing {', '.join(target.topics)} to {target.tables['events'].uri} …; stop with Ctrl-C")
+    progress = _run(loop, until_caught_up)
+    target.tidy()
+    _show(plan.pipeline.name, progress, target.rows, as_json=as_json)
+
+
+def _days(option: str, duration: str | None) -> int | None:
+    """Whole days of a duration."""
+    if duration is None:
+        return None
+    try:
+        days, rest = divmod(parse_duration(duration), MILLISECONDS["d"])
+    except ValueError as wrong:
+        raise UsageError(f"{option}: {wrong}.") from None
+    if rest:
+        raise UsageError(f"{option} is {duration}, which is not a number of whole days.", "Write 30d or 2w.")
+    return days
 
 
 def _run(loop: SinkLoop, until_caught_up: bool) -> Progress:
@@ -72,14 +126,17 @@ def _run(loop: SinkLoop, until_caught_up: bool) -> Progress:
     return loop.run(until_caught_up=until_caught_up)
 
 
-def _summary(progress: Progress) -> dict[str, object]:
-    return {
-        "records": progress.records,
-        "writes": progress.writes,
-        "interruptions": progress.interruptions,
-        "seconds": round(progress.seconds, 3),
-    }
-
-
-def _sentence(progress: Progress) -> str:
-    return f"{progress.records:,} records in {progress.seconds:.1f} s, in {progress.writes:,} transactions"
+def _show(name: str, progress: Progress, rows: Mapping[str, int], *, as_json: bool) -> None:
+    if as_json:
+        summary = {
+            "records": progress.records,
+            "writes": progress.writes,
+            "interruptions": progress.interruptions,
+            "seconds": round(progress.seconds, 3),
+            "rows": dict(rows),
+        }
+        show_json({"summary": summary})
+        return
+    written = ", ".join(f"{table} {count:,}" for table, count in sorted(rows.items())) or "no rows"
+    seconds, writes = f"{progress.seconds:.1f}", f"{progress.writes:,}"
+    print(f"{name}: {progress.records:,} records in {seconds} s, in {writes} transactions: {written}")

@@ -1,0 +1,121 @@
+"""One table of the lake: a Delta table whose every commit also says how far the topics have been read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from fraudstream.errors import FencedError, LakeError, LakeUnreachable
+from fraudstream.kafka.tail import Place
+
+DAY = "day"
+"""The column by which every table is partitioned: the row's day in UTC, as text."""
+
+_COMMITS_BETWEEN_COMPACTIONS = 100
+_UNREAD_FOR_H = 168  # a reader may be at work with files of a version up to a week old
+
+
+class LakeTable:
+    """A table that one sink appends to.
+
+    The Delta log keeps, for each topic and partition, an application's transaction with the next offset as its version.
+    It is committed with the rows, and a second writer with the same partitions is refused by the log itself.
+
+    Args:
+        uri: The table's folder: a path, or `s3://…`.
+        schema: Its columns; the last is `day`.
+        keep_days: Rows of days longer ago than this are deleted when files are compacted; None: never.
+    """
+
+    def __init__(self, uri: str, schema: Mapping[str, Any], keep_days: int | None = None) -> None:
+        self.uri = uri
+        self._schema = dict(schema)
+        self._keep_days = keep_days
+        self._table: DeltaTable | None = None
+        self._commits = 0
+        self.positions: dict[Place, int] = {}
+
+    def open(self, places: Sequence[Place]) -> None:
+        """Makes the table if there is none, and reads how far the partitions have been written.
+
+        Raises:
+            LakeUnreachable: The folder or bucket does not answer.
+            LakeError: There is another table in its place.
+        """
+        with self._explained():
+            try:
+                self._table = DeltaTable(self.uri)
+            except TableNotFoundError:
+                write_deltalake(self.uri, pl.DataFrame(schema=self._schema), mode="ignore", partition_by=[DAY])
+                self._table = DeltaTable(self.uri)
+            columns = [field.name for field in self._table.schema().fields]
+            if columns != list(self._schema):
+                raise LakeError(
+                    f"The table {self.uri} has the columns {', '.join(columns)}, not {', '.join(self._schema)}.",
+                    "It was written by another version or pipeline: move it away, or choose another lake_url.",
+                )
+            found = {place: self._table.transaction_version(_application(place)) for place in places}
+        self.positions = {place: version for place, version in found.items() if version is not None}
+
+    def append(self, rows: Sequence[Sequence[Any]], after: Mapping[Place, int]) -> None:
+        """Adds rows and moves on, in one commit.
+
+        Raises:
+            FencedError: Another process writes what this one does. Nothing was added.
+            LakeUnreachable: The folder or bucket went away; whether the commit took effect, `open` tells.
+        """
+        assert self._table is not None
+        frame = pl.DataFrame(list(rows), schema=self._schema, orient="row", strict=True)
+        moved = [Transaction(_application(place), offset) for place, offset in sorted(after.items())]
+        with self._explained():
+            write_deltalake(
+                self._table, frame, mode="append", commit_properties=CommitProperties(app_transactions=moved)
+            )
+        self.positions |= after
+        self._commits += 1
+        if self._commits % _COMMITS_BETWEEN_COMPACTIONS == 0:
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Joins small files, deletes rows that were kept long enough, and files that no reader can be at any more."""
+        assert self._table is not None
+        with self._explained():
+            if self._keep_days is not None:
+                oldest = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86_400 * self._keep_days))
+                self._table.delete(f"{DAY} < '{oldest}'")
+            self._table.optimize.compact()
+            self._table.vacuum(retention_hours=_UNREAD_FOR_H, dry_run=False)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """The user's errors for the library's."""
+        try:
+            yield
+        except CommitFailedError as failed:
+            if "Concurrent transaction" in str(failed):
+                raise FencedError(
+                    f"The table {self.uri} was written further by another sink of this pipeline.",
+                    "One at a time may run: stop the other. Nothing was written twice.",
+                ) from None
+            raise LakeUnreachable(f"The table {self.uri} could not be written: {_first_line(failed)}.") from None
+        except (DeltaError, OSError) as failed:
+            raise LakeUnreachable(
+                f"The table {self.uri} could not be reached: {_first_line(failed)}.",
+                "See that lake_url names a folder or bucket that may be written; for S3, the variables AWS_….",
+            ) from None
+
+
+def _application(place: Place) -> str:
+    topic, partition = place
+    return f"fraudstream/{topic}/{partition}"
+
+
+def _first_line(failed: Exception) -> str:
+    lines = [line.strip() for line in str(failed).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(failed).__name__
