@@ -33,6 +33,7 @@ LazyGroup.table = {
     "retrain": LazyCommand(
         "fraudstream.cli.retrain", "Put a better model in the champion's place, now or when called for."
     ),
+    "budget": LazyCommand("fraudstream.cli.budget", "Find thresholds from a budget of reviews or from costs."),
     "simulate": LazyCommand("fraudstream.cli.simulate", "Generate transactions with fraud, to Kafka or files."),
     "produce": LazyCommand("fraudstream.cli.produce", "Send a history file to a topic, in event-time order."),
     "store": LazyCommand("fraudstream.cli.store", "Make and see the tables of the operational store."),

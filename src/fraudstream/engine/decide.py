@@ -55,6 +55,10 @@ class Decider:
                 best = np.fmax(best, np.where(hits[index], self._scores[index], np.nan))
         return best
 
+    def speaking(self, hits: Bools, model_score: Floats) -> Floats:
+        """float64[n], what is compared with the thresholds: the model's score and those of `score` rules; or NaN."""
+        return self._best(hits, model_score, (Action.SCORE,))
+
     def decide(self, hits: Bools, model_score: Floats) -> tuple[Codes, Floats, Codes]:
         """Outcomes, scores and risk levels.
 
@@ -75,7 +79,7 @@ class Decider:
             if stage is Stage.ALLOW:
                 outcome[self._any(hits, Action.ALLOW)] = APPROVE
             elif stage is Stage.MODEL:
-                speaking = self._best(hits, model_score, (Action.SCORE,))
+                speaking = self.speaking(hits, model_score)
                 outcome[(speaking >= policy.review_threshold) & (outcome < REVIEW)] = REVIEW
                 outcome[speaking >= policy.block_threshold] = BLOCK
             elif stage is Stage.REVIEW:
