@@ -9,17 +9,23 @@ import msgspec
 import typer
 
 from fraudstream.cli.console import show_json, show_note, show_table
-from fraudstream.cli.options import AsJson, ConfigFile, SetValues, settings_from
+from fraudstream.cli.history import duration
+from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
 from fraudstream.errors import DamagedModel, UsageError
 
 if TYPE_CHECKING:
     from fraudstream.models.artifact import Manifest
     from fraudstream.models.registry import Entry, Registry
+    from fraudstream.monitoring.comparison import Comparison, Quality
+    from fraudstream.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="List, promote and roll back the versions of a pipeline's model.")
 
 PipelineName = Annotated[str, typer.Argument(metavar="FILE | NAME", help="A pipeline's YAML file, or its name.")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version, or its first characters.")]
+LabelDelay = Annotated[
+    str, typer.Option("--label-delay", help="Events this old that nobody labelled count as legitimate.")
+]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the history.")]
 _SHOWN = ("average_precision", "auc_roc", "precision", "recall")
 
@@ -83,21 +89,62 @@ def promote(
     force: Annotated[
         str | None, typer.Option("--force", metavar="REASON", help="Promote it against the gate, for this reason.")
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Go by the live events that both scored, not by the manifests.")
+    ] = False,
+    label_delay: LabelDelay = "7d",
+    bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a version the champion, if it is not worse on the same test. Running scorers take it within two seconds."""
     registry, features = _registry(pipeline, config, values)
+    chosen, evidence = registry.find(version), None
+    if live:
+        from fraudstream.monitoring.comparison import evidence_of
+
+        settings = settings_from(bootstrap_servers, config, values)
+        evidence = evidence_of(_compared(pipeline, settings, registry, [chosen], label_delay)[0])
     entry = registry.promote(
-        registry.find(version),
+        chosen,
         features,
         by=getpass.getuser(),
+        evidence=evidence,
         reason=reason if force is None else force,
         tolerance=tolerance,
         force=force is not None,
     )
     _show_entry(entry, as_json)
+
+
+@app.command()
+def compare(
+    pipeline: PipelineName,
+    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="Default: every challenger.")] = None,
+    label_delay: LabelDelay = "7d",
+    bootstrap_servers: BootstrapServers = None,
+    config: ConfigFile = None,
+    values: SetValues = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare challengers with the champion on live events that both scored: agreement, alerts, quality by labels."""
+    registry, _ = _registry(pipeline, config, values)
+    versions = list(registry.roles().challengers) if version is None else [registry.find(version)]
+    if not versions:
+        raise UsageError(f"The model {registry.name} has no challengers.", "Name a version, or train another one.")
+    settings = settings_from(bootstrap_servers, config, values)
+    found = _compared(pipeline, settings, registry, versions, label_delay)
+    if as_json:
+        show_json(found)
+        return
+    columns = ("VERSION", "EVENTS", "SAME", "MORE ALERTS", "FEWER", "FRAUDS", "AP", "PRECISION", "RECALL", "CAUGHT")
+    rows: list[tuple[object, ...]] = []
+    for each in found:
+        rows.append((f"{each.live} (live)", each.events, "", "", "", each.frauds, *_worth(each.champion)))
+        changed = (f"{each.same_outcome:.2%}", each.more_alerts, each.fewer_alerts)
+        rows.append((each.version, each.events, *changed, each.frauds, *_worth(each.challenger)))
+    show_table(columns, rows, right=columns[1:])
 
 
 @app.command()
@@ -152,6 +199,27 @@ def _registry(pipeline: str, config: Any, values: Any) -> tuple[Registry, tuple[
     if found.model is None:
         raise UsageError(f"{found.name} declares no model: there are no versions.", "It runs as it is.")
     return Registry(settings.models_folder, found.model.name or found.name), found.model.features
+
+
+def _compared(
+    pipeline: str, settings: Settings, registry: Registry, versions: list[str], label_delay: str
+) -> list[Comparison]:
+    from fraudstream.monitoring.comparison import compare as compare_live
+    from fraudstream.pipelines import find_plan
+
+    champion = registry.roles().champion
+    if champion is None:
+        raise UsageError(f"The model {registry.name} has no champion.", "Train one first.")
+    plan = find_plan(pipeline, settings.pipelines_folder)
+    return compare_live(plan, settings, versions, champion, duration("--label-delay", label_delay))
+
+
+def _worth(found: Quality | None) -> list[str]:
+    if found is None:
+        return ["–"] * 4
+    precision = "–" if found.precision is None else f"{found.precision:.3f}"
+    caught = "–" if found.caught is None else f"{found.caught:,.2f}"
+    return [f"{found.average_precision:.3f}", precision, f"{found.recall:.3f}", caught]
 
 
 def _described(registry: Registry, version: str) -> dict[str, Any]:

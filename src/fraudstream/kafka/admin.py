@@ -131,6 +131,11 @@ class KafkaAdmin:
         """
         return self._offsets(names, OffsetSpec.latest())
 
+    def offsets_since(self, names: Iterable[str], at_ms: int) -> dict[tuple[str, int], int]:
+        """The offset of the first record from this Kafka timestamp on; partitions without one are left out."""
+        found = self._offsets(names, OffsetSpec.for_timestamp(at_ms))
+        return {place: offset for place, offset in found.items() if offset >= 0}
+
     def committed_offsets(self, group_id: str, names: Iterable[str]) -> dict[tuple[str, int], TopicPartition]:
         """The next offsets a group has committed, with their metadata; partitions without a commit are left out.
 

@@ -48,6 +48,7 @@ class TopicTail:
         topics: The topics.
         from_beginning: Whether to begin with the oldest record kept.
         newest: With how many records before the end to begin, by topic, about, of all its partitions together.
+        since_ms: With the first record of each partition to begin whose Kafka timestamp is not before this.
         fetch_wait_ms: How long the broker may wait with an answer while there is nothing; what comes is sent at once.
         positions: The next offset to read by (topic, partition), in place of both; partitions that it does not name are
             read from their beginning. What was deleted before it was read is an error then.
@@ -68,6 +69,7 @@ class TopicTail:
         *,
         from_beginning: bool = False,
         newest: Mapping[str, int] | None = None,
+        since_ms: int | None = None,
         fetch_wait_ms: int = 20,
         positions: Mapping[Place, int] | None = None,
         skip_missing: bool = False,
@@ -82,6 +84,8 @@ class TopicTail:
         if positions is not None:
             kept = admin.beginning_offsets(self._topics)
             starts = {**kept, **_there(settings, positions, kept, self._ends, skip_missing=skip_missing)}
+        elif since_ms is not None:
+            starts |= admin.offsets_since(self._topics, since_ms)
         elif from_beginning or newest:
             kept = admin.beginning_offsets(self._topics)
             for topic in self._topics:

@@ -7,22 +7,30 @@ there is none the rules decide alone, which every decision says (`degraded`).
 from __future__ import annotations
 
 import logging
+import threading
 
 import msgspec
 
+from fraudstream.define.fallback import MODEL_SCORE
 from fraudstream.engine.column import Floats
 from fraudstream.engine.decisions import Decisions
 from fraudstream.engine.program import Program
-from fraudstream.errors import DamagedModel
+from fraudstream.errors import DamagedModel, FraudstreamError
 from fraudstream.models.registry import Registry
 from fraudstream.models.scorer import OnnxScorer, load_whole
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.modelwatch import ModelWatch
+from fraudstream.runner.rescore import rescore
+from fraudstream.runner.shadow import Shadow
 from fraudstream.runner.statistics import Statistics
 from fraudstream.runner.switches import Switches
 from fraudstream.settings import Settings
 
 LOGGER = logging.getLogger("fraudstream.runner")
+
+
+CLOCKS_APART_MS = 60_000
+"""By how much the clocks that date decisions and their records may differ."""
 
 
 class ServingScorer:
@@ -93,13 +101,18 @@ class Serving:
     """
 
     def __init__(self, plan: Plan, settings: Settings, switches: Switches, scorer: ServingScorer | None) -> None:
+        self._plan, self._settings = plan, settings
         self._switches = switches
         self._scorer = scorer
+        self._alone_since_ms: int | None = None
+        self._rescored = 0
+        self._shadow: Shadow | None = None
         registry = registry_of(plan, settings)
         self._watch: ModelWatch | None = None
         if registry is not None and plan.pipeline.model is not None:
             self._watch = ModelWatch(registry, plan.pipeline.model.features, scorer.model if scorer else None)
             self._watch.start()
+            self._shadow = Shadow(plan, settings, lambda watch=self._watch: watch.challengers)  # type: ignore[misc]
 
     def ready(self, program: Program) -> frozenset[str]:
         """Gives the program the model for the next batch; returns what is switched off for it."""
@@ -110,15 +123,46 @@ class Serving:
         return self._switches.off
 
     def committed(self, decisions: Decisions) -> None:
-        """Takes note of decisions that were committed."""
+        """Takes note of decisions that were committed: challengers are asked, and so is a model that is back."""
+        if self._shadow is None:
+            return
+        self._shadow.offer(decisions)
+        if MODEL_SCORE in decisions.off:
+            if self._alone_since_ms is None:
+                self._alone_since_ms = decisions.decided_at_ms
+        elif self._alone_since_ms is not None and self._scorer is not None:
+            since_ms, self._alone_since_ms = self._alone_since_ms, None
+            model = self._scorer.model
+            threading.Thread(target=self._rescore, args=(model, since_ms), name="rescore", daemon=True).start()
+
+    def _rescore(self, model: OnnxScorer, since_ms: int) -> None:
+        """Scores what was decided without the model while it was away."""
+        try:
+            done = rescore(self._plan, self._settings, model, since_ms=since_ms - CLOCKS_APART_MS)
+        except FraudstreamError as error:
+            LOGGER.warning("what was decided without the model is not scored yet, use `fraudstream rescore`: %s", error)
+            return
+        self._rescored += done.scored
+        LOGGER.warning(
+            "%d decisions made without the model were scored by %s: %d would have been stricter",
+            done.scored,
+            model.version,
+            done.stricter,
+        )
 
     def told(self, seen: Statistics) -> Statistics:
         """The statistics with what serves and what is switched off."""
         version = None if self._scorer is None else self._scorer.version
-        return msgspec.structs.replace(seen, model=version, off=tuple(sorted(self._switches.off)))
+        told = msgspec.structs.replace(seen, model=version, off=tuple(sorted(self._switches.off)))
+        if self._shadow is not None:
+            told.shadowed, told.shadow_skipped = self._shadow.written, self._shadow.skipped
+            told.rescored = self._rescored
+        return told
 
     def close(self) -> None:
         """Ends the threads."""
         self._switches.close()
+        if self._shadow is not None:
+            self._shadow.close()
         if self._watch is not None:
             self._watch.close()
