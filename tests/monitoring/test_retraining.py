@@ -168,6 +168,23 @@ def test_nobody_agreeing_or_few_frauds_leave_it_to_a_person(plan: Plan, folder: 
     assert retrain(plan, folder, drifted, TRAINED, Rule(gain=-1, least_frauds=10**6))[1] is Step.PROPOSED
 
 
+def test_a_champion_made_by_hand_meanwhile_is_not_replaced(plan: Plan, folder: Path, drifted: Payments) -> None:
+    registry = Registry(folder / "models", plan.pipeline.name)
+    before = registry.roles().champion
+    assert plan.pipeline.model is not None and before is not None
+    features = plan.pipeline.model.features
+
+    def shadow(version: str) -> Shadowed:
+        registry.promote(version, features, by="ann", reason="test", force=True)
+        return Shadowed(True, "well")
+
+    source = lambda: drifted.between(0, TRAINED).history(plan, folder / "more", TRAINED)  # noqa: E731
+    end = Retraining(plan, registry, source, OPTIONS, Rule(gain=-1, least_frauds=1, shadow=shadow)).run("asked for")
+    assert end.step is Step.KEPT and "meanwhile" in end.text
+    assert registry.history()[-1].by == "ann"
+    registry.promote(before, features, by="ann", reason="as before", force=True)
+
+
 def test_what_could_not_be_done_is_on_record_and_a_line_cut_short_is_passed_over(
     plan: Plan, folder: Path, drifted: Payments
 ) -> None:

@@ -125,6 +125,8 @@ class Retraining:
                 return self._propose(version, "nobody agreed yet")
         elif evidence is None or done.manifest.metrics.get("frauds", 0) < self._rule.least_frauds:
             return self._propose(version, "too little speaks for it to promote it unasked")
+        if self._registry.roles().champion != champion:
+            return self._note(Step.KEPT, "somebody made another version the champion meanwhile", version)
         forced = evidence is None
         self._registry.promote(version, self._features, by=BY, reason=why, evidence=evidence, force=forced)
         return self._note(Step.PROMOTED, f"it takes the place of {champion}", version)
