@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraudstream.define.aims import Budget, Costs, LetThrough
-from fraudstream.define.decision import Action, ModelRef, Policy, Rule, Stage, ValueList
+from fraudstream.define.decision import Action, ModelRef, Policy, Reason, Rule, Stage, ValueList
 from fraudstream.define.fallback import By, Fallback
 from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.load import parse_definition
@@ -103,7 +103,12 @@ PIPELINES = st.builds(
             action=st.sampled_from(Action),
             score=st.none() | SCORES,
             reason=TEXTS,
+            letter=TEXTS,
         ),
+        "code",
+    ),
+    reasons=unique(
+        st.builds(Reason, code=NAMES, features=st.lists(NAMES, max_size=3).map(tuple), sentence=TEXTS, letter=TEXTS),
         "code",
     ),
     model=st.none()

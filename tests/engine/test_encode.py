@@ -14,6 +14,7 @@ from decoding import EVENT, NOW_MS, now, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fraudstream.define.decision import Action, Rule
 from fraudstream.define.pipeline import Form, Pipeline, Topic
 from fraudstream.engine.batch import Batch
 from fraudstream.engine.column import Column
@@ -32,7 +33,11 @@ EVERY = np.arange(3)
 
 
 def encoder(event: Event = EVENT) -> Encoder:
-    return Encoder(plan_of(Pipeline(name="test", event=event, input=Topic(name="payments"))))
+    rules = (
+        Rule(code="FIRST", when="amount > 1", action=Action.ALLOW),
+        Rule(code="SECOND", when="amount > 2", action=Action.REVIEW, reason='Is "two".', letter="The amount."),
+    )
+    return Encoder(plan_of(Pipeline(name="test", event=event, input=Topic(name="payments"), rules=rules)))
 
 
 def decisions_on(records: list[bytes], key: str | None = "device") -> Decisions:
@@ -72,6 +77,21 @@ def decisions_on(records: list[bytes], key: str | None = "device") -> Decisions:
     )
 
 
+EXPLANATION = {
+    "base": None,
+    "rest": None,
+    "reasons": [
+        {"code": "SECOND", "sentence": 'Is "two".', "letter": "The amount.", "contribution": None, "value": None},
+        {
+            "code": "MODEL_SCORE",
+            "sentence": "The model's score reaches 0.6, from which on it is reviewed.",
+            "letter": "The circumstances of this transaction.",
+            "contribution": None,
+            "value": None,
+        },
+    ],
+}
+"""The reviewed decision's: of the rule, and of a model that cannot say more."""
 RECORDS = [
     record(id="a", place="Paris"),
     b" " + record(id='b"\\\n\u00e9', client={"device": {"id": SECRET}}, place='"q"') + b"\n ",
@@ -104,6 +124,7 @@ def test_an_envelope_carries_the_original_bytes_and_the_whole_decision() -> None
         "threshold": Decimal("0.6"),
         "reasons": ["SECOND", "MODEL_SCORE"],
         "rules": ["SECOND"],
+        "explanation": EXPLANATION,
         "features": {
             "count": 0, "sum": Decimal("1234.56"), "mean": 0, "seen": False, "last": 0, "where": '"q"',
         },
@@ -172,6 +193,7 @@ def test_an_alert_says_what_to_do_and_masks_what_is_sensitive() -> None:
         "risk_level": "HIGH",
         "reasons": ["SECOND", "MODEL_SCORE"],
         "rules": ["SECOND"],
+        "explanation": EXPLANATION,
         "event_at": "2026-11-22T20:00:00.123Z",
         "alert_at": "2026-11-22T20:00:00.005Z",
         "action_required": "REVIEW",

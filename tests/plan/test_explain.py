@@ -70,6 +70,14 @@ Decision
     amount, share, rate
   without it  rules
 
+Reasons of the model
+  AMOUNT: The amount of this transaction.
+    amount is {amount}.
+  SHARE: How this transaction compares with earlier ones.
+    amount is {share} times the sum of amount of the same card in the last 1d.
+  RATE: Earlier reports of fraud connected with this transaction.
+    The share of events known to be fraud of the same device in the last 7d up to 3d ago is {rate}.
+
 Versions
 """  # noqa: E501
 

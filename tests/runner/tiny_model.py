@@ -22,8 +22,8 @@ def tiny_model(weight: float, inputs: int = 2) -> bytes:
     return model_of("MatMul", helper.make_tensor("w", TensorProto.FLOAT, [inputs, 1], weights))
 
 
-def failing_model(rows: int = 2) -> bytes:
-    """A model that scores so many events at a time, and fails on any other number; a trial has two."""
+def failing_model(rows: int = 16) -> bytes:
+    """A model that scores so many rows at a time, and fails on any other number; a trial fills sixteen."""
     return model_of("Reshape", helper.make_tensor("w", TensorProto.INT64, [2], np.array([rows, 2])))
 
 

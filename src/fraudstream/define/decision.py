@@ -70,6 +70,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         action: What it asks for.
         score: The score a hit gives, 0 to 1; unless said, the policy's threshold for its action.
         reason: One sentence an analyst reads.
+        letter: One sentence that may stand in a letter to the customer.
     """
 
     code: str
@@ -77,6 +78,24 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     action: Action
     score: float | None = None
     reason: str = ""
+    letter: str = ""
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What inputs of the model mean together: their contributions are added up under one code.
+
+    Attributes:
+        code: The reason code, upper case: `UNUSUAL_AMOUNT`.
+        features: Inputs of the model.
+        sentence: What an analyst reads where one of them is the reason; `{name}` stands for the value of a field or
+            feature. Of a boolean, it says what holds where it is true. Unless given, it follows from the feature.
+        letter: What may stand in a letter to the customer. Unless given, it follows from the feature.
+    """
+
+    code: str
+    features: tuple[str, ...]
+    sentence: str = ""
+    letter: str = ""
 
 
 ParameterValue = bool | int | float | str | None | tuple[int | float | str | None, ...]

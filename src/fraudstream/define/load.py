@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from fraudstream.define.load_decision import read_limits, read_model, read_policy, read_rules
+from fraudstream.define.load_decision import read_limits, read_model, read_policy, read_reasons, read_rules
 from fraudstream.define.load_event import read_event
 from fraudstream.define.load_features import read_features
 from fraudstream.define.load_topics import read_lists, read_routes, read_topic
@@ -132,6 +132,7 @@ def _pipeline(read: Reader, tree: Node, folder: Path | None) -> Pipeline | None:
         features=read_features(read, parts.get("features")),
         rules=read_rules(read, parts.get("rules")),
         model=read_model(read, parts.get("model")),
+        reasons=read_reasons(read, parts.get("reasons")),
         policy=read_policy(read, parts.get("policy")),
         monitor=read_limits(read, parts.get("monitor")),
         max_keys=read.whole("max_keys", parts.get("max_keys"), None),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fraudstream.define.decision import Action, ModelRef, Policy, Rule, Stage
+from fraudstream.define.decision import Action, ModelRef, Policy, Reason, Rule, Stage
 from fraudstream.define.load_aims import read_budget, read_costs, read_let_through
 from fraudstream.define.load_fallback import read_fallback
 from fraudstream.define.monitoring import Limits
@@ -19,11 +19,11 @@ def read_rules(read: Reader, node: Node | None) -> tuple[Rule, ...]:
     rules = []
     for code, each in read.mapping("rules", node).items():
         path, before = f"rules.{code}", len(read.problems)
-        parts = read.mapping(path, each, ("when", "action", "score", "reason"))
+        parts = read.mapping(path, each, ("when", "action", "score", "reason", "letter"))
         when = read.text(f"{path}.when", parts.get("when"))
         action = read.word(f"{path}.action", parts.get("action"), Action)
         score = read.number(f"{path}.score", parts.get("score"))
-        reason = read.text(f"{path}.reason", parts.get("reason")) or ""
+        reason, letter = (read.text(f"{path}.{key}", parts.get(key)) or "" for key in ("reason", "letter"))
         if len(read.problems) == before and when is None:
             read.problem(path, each.line, "`when` is missing.", "Give the predicate: `when: amount > 100`.")
         if len(read.problems) == before and action is None:
@@ -31,7 +31,7 @@ def read_rules(read: Reader, node: Node | None) -> tuple[Rule, ...]:
         # With placeholders for what is wrong: the rest of the rule is checked, too.
         if when is not None:
             action = action or Action.REVIEW
-            rules.append(Rule(code=code, when=when, action=action, score=score, reason=reason))
+            rules.append(Rule(code=code, when=when, action=action, score=score, reason=reason, letter=letter))
     return tuple(rules)
 
 
@@ -52,6 +52,18 @@ def read_model(read: Reader, node: Node | None) -> ModelRef | None:
             for name, each in read.mapping("model.parameters", parts.get("parameters")).items()
         },
     )
+
+
+def read_reasons(read: Reader, node: Node | None) -> tuple[Reason, ...]:
+    """What inputs of the model mean to people, code by code."""
+    reasons = []
+    for code, each in read.mapping("reasons", node).items():
+        path = f"reasons.{code}"
+        parts = read.mapping(path, each, ("features", "sentence", "letter"))
+        features = read.texts(f"{path}.features", parts.get("features"))
+        texts = {key: read.text(f"{path}.{key}", parts.get(key)) or "" for key in ("sentence", "letter")}
+        reasons.append(Reason(code=code, features=features, **texts))
+    return tuple(reasons)
 
 
 def read_policy(read: Reader, node: Node | None) -> Policy:

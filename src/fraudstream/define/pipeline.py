@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from fraudstream.define.decision import ModelRef, Policy, Rule, ValueList
+from fraudstream.define.decision import ModelRef, Policy, Reason, Rule, ValueList
 from fraudstream.define.feature import Feature
 from fraudstream.define.monitoring import DEFAULT_LIMITS, Limits
 from fraudstream.schema.event import Event
@@ -74,6 +74,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         features: The features.
         rules: The rules.
         model: The model, or None for rules alone.
+        reasons: What the model's inputs mean to people; those not named have a reason that follows from the feature.
         policy: How scores and hits become an outcome.
         monitor: From where on what is seen of it is an alarm.
         max_keys: How many keys each history may hold before the least recently seen are forgotten; None: any number.
@@ -92,6 +93,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     features: tuple[Feature, ...] = ()
     rules: tuple[Rule, ...] = ()
     model: ModelRef | None = None
+    reasons: tuple[Reason, ...] = ()
     policy: Policy = Policy()
     monitor: Limits = DEFAULT_LIMITS
     max_keys: int | None = None

@@ -181,5 +181,5 @@ class Reader:
 
 
 def joined(path: str, key: str) -> str:
-    """The path of a key below a path."""
-    return f"{path}.{key}" if path else key
+    """The path of a key below a path; of an empty key at the top, its quotes."""
+    return f"{path}.{key}" if path else key or "''"

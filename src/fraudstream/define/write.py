@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fraudstream.define.decision import ModelRef, Rule, ValueList
+from fraudstream.define.decision import ModelRef, Reason, Rule, ValueList
 from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.pipeline import DEFAULT_CONTROL, DEFAULT_ROUTES, DEFAULT_SHADOW, Pipeline, Route, Topic
 from fraudstream.schema.event import Event, Field, FieldType
@@ -67,9 +67,11 @@ def _document(pipeline: Pipeline) -> dict[str, Any]:
     if pipeline.max_keys is not None:
         document["max_keys"] = pipeline.max_keys
     if pipeline.rules:
-        document["rules"] = {rule.code: _rule(rule) for rule in pipeline.rules}
+        document["rules"] = {rule.code: _with_code(rule) for rule in pipeline.rules}
     if pipeline.model is not None:
         document["model"] = _plain(pipeline.model) | _parameters(pipeline.model)
+    if pipeline.reasons:
+        document["reasons"] = {reason.code: _with_code(reason) for reason in pipeline.reasons}
     policy = {
         key: _OneLine(value) if isinstance(value, dict) else value for key, value in _plain(pipeline.policy).items()
     }
@@ -123,7 +125,7 @@ def _feature(feature: Feature) -> dict[str, Any]:
     return _OneLine({kind.value: value, **keys, **rest})
 
 
-def _rule(rule: Rule) -> dict[str, Any]:
+def _with_code(rule: Rule | Reason) -> dict[str, Any]:
     return {key: value for key, value in _plain(rule).items() if key != "code"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -44,6 +45,9 @@ class Decisions:
         by_amount: bool[n]: the amount alone gave the outcome, without the model; None where no event was decided so.
         over_limit: bool[n]: reviewed because no more money may be approved without the model; or None.
         inputs: The model's inputs, float64[n] each; empty without a model.
+        contributions: For rows, int64[m]: the model's margin before anything is known of an event, and what each input
+            adds to it, float64[m, inputs]; None where nothing says that. Computed when asked for, which is when records
+            of alerts are written.
     """
 
     batch: Batch
@@ -71,3 +75,14 @@ class Decisions:
     by_amount: Bools | None = None
     over_limit: Bools | None = None
     inputs: list[Floats] = field(default_factory=list)
+    contributions: Callable[[Int64s], tuple[float, Floats] | None] = lambda rows: None
+
+    @property
+    def alerts(self) -> Int64s:
+        """int64[m]: the rows that are alerts: to be reviewed or blocked, and no duplicates."""
+        return np.flatnonzero((self.outcome > 0) & ~self.duplicate)
+
+    @property
+    def by_model(self) -> Bools:
+        """bool[n], whether the model's score alone reached the review threshold."""
+        return self.model_score >= self.threshold

@@ -13,6 +13,7 @@ from fraudstream.define.pipeline import Form
 from fraudstream.engine.batch import Batch
 from fraudstream.engine.column import Bools, Column, Int64s
 from fraudstream.engine.decisions import Decisions
+from fraudstream.engine.explanation import Explainer, Spans
 from fraudstream.engine.kernels.json_write import without_brace
 from fraudstream.engine.kernels.memory import PADDING
 from fraudstream.engine.record_writer import OutputMemory, RecordWriter
@@ -33,13 +34,14 @@ class Encoder:
     """Writes the decisions of a plan. One thread at a time may use it.
 
     Args:
-        plan: The plan; it says which fields are masked in alerts.
+        plan: The plan; it says which fields are masked in alerts, and how reasons are worded.
     """
 
     def __init__(self, plan: Plan) -> None:
         event = plan.pipeline.event
         sensitive = {field.name for field in event.fields if field.sensitive}
         self._memory = OutputMemory()
+        self._explain = Explainer(plan)
         self._mask_id = event.id in sensitive
         self._mask_key = event.key in sensitive
 
@@ -49,7 +51,7 @@ class Encoder:
         A record's key is the text of the event's key; None where the pipeline has no key field, or the event no key.
         """
         write: dict[Form, Callable[[RecordWriter, Decisions, Int64s], None]] = {
-            Form.ENVELOPE: _envelope,
+            Form.ENVELOPE: lambda *given: _envelope(*given, self._explain(decisions)),
             Form.FLAT: _flat,
             Form.ALERT: self._alert,
         }
@@ -72,7 +74,7 @@ class Encoder:
         writer.number(decisions.score)
         writer.literal(',"risk_level":')
         writer.choice(decisions.risk_level, _RISK_LEVELS)
-        _reasons_and_rules(writer, decisions)
+        _reasons_and_rules(writer, decisions, self._explain(decisions))
         writer.literal(',"event_at":')
         writer.instant(batch.event_at_ms)
         writer.literal(f',"alert_at":"{format_instant(decisions.decided_at_ms)}","action_required":')
@@ -82,7 +84,7 @@ class Encoder:
         writer.literal(f',"versions":{_json(decisions.versions)}}}')
 
 
-def _envelope(writer: RecordWriter, decisions: Decisions, rows: Int64s) -> None:
+def _envelope(writer: RecordWriter, decisions: Decisions, rows: Int64s, explanations: Spans) -> None:
     """The event's original bytes and the whole decision."""
     batch = decisions.batch
     writer.literal('{"event":')
@@ -101,7 +103,7 @@ def _envelope(writer: RecordWriter, decisions: Decisions, rows: Int64s) -> None:
     writer.literal(',"risk_level":')
     writer.choice(decisions.risk_level, _RISK_LEVELS)
     writer.literal(f',"threshold":{_json(decisions.threshold)}')
-    _reasons_and_rules(writer, decisions)
+    _reasons_and_rules(writer, decisions, explanations)
     _features(writer, decisions)
     writer.literal(f',"versions":{_json(decisions.versions)},"flags":')
     writer.hits(np.stack([getattr(decisions, flag) for flag in FLAGS]), FLAGS)
@@ -204,16 +206,17 @@ def write_features(writer: RecordWriter, features: Mapping[str, Column], batch: 
     writer.literal("}")
 
 
-def _reasons_and_rules(writer: RecordWriter, decisions: Decisions) -> None:
+def _reasons_and_rules(writer: RecordWriter, decisions: Decisions, explanations: Spans) -> None:
     writer.literal(',"reasons":')
     writer.hits(*_reasons(decisions))
     writer.literal(',"rules":')
     writer.hits(decisions.rule_hits, decisions.rule_codes)
+    writer.span(*explanations)
 
 
 def _reasons(decisions: Decisions) -> tuple[Bools, tuple[str, ...]]:
     """bool[reasons, n] and the codes: those of rules, then the model's, then those of the fallback if it decided."""
-    hits, codes = [decisions.rule_hits, decisions.model_score >= decisions.threshold], [MODEL_SCORE]
+    hits, codes = [decisions.rule_hits, decisions.by_model], [MODEL_SCORE]
     for rows, code in ((decisions.by_amount, BY_AMOUNT), (decisions.over_limit, OVER_LIMIT)):
         if rows is not None:
             hits.append(rows)

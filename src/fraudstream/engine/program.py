@@ -6,6 +6,7 @@ call these functions, so what is computed in one place cannot differ from the ot
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -13,7 +14,7 @@ import numpy as np
 
 from fraudstream.define.fallback import MODEL_SCORE
 from fraudstream.engine.batch import Batch
-from fraudstream.engine.column import Bools, Floats
+from fraudstream.engine.column import Bools, Floats, Int64s
 from fraudstream.engine.contribute import key_of
 from fraudstream.engine.decide import APPROVE, BLOCK, Decider, Rules
 from fraudstream.engine.decisions import Decisions
@@ -37,6 +38,12 @@ class Scorer(Protocol):
 
     def score(self, inputs: list[Floats]) -> Floats | None:
         """float64[n] in 0…1 from one float64[n] an input, null as NaN; None where the model failed."""
+
+    def contributions(self, inputs: list[Floats]) -> tuple[float, Floats] | None:
+        """The margin of no event in particular, and what each input adds to that of each event, float64[n, inputs].
+
+        None where nothing says it.
+        """
 
 
 class Program:
@@ -163,6 +170,7 @@ class Program:
             by_amount=None if fell is None else fell.by_amount,
             over_limit=None if fell is None else fell.over_limit,
             inputs=inputs,
+            contributions=partial(_contributions, self.scorer, inputs),
         )
 
     def _let_through(self, batch: Batch, features: Features, blocked: Bools, account: Account) -> Bools:
@@ -197,3 +205,7 @@ class Program:
         if self.scorer is not None and with_model:
             versions["model"] = self.scorer.version
         return versions
+
+
+def _contributions(scorer: Scorer | None, inputs: list[Floats], rows: Int64s) -> tuple[float, Floats] | None:
+    return None if scorer is None else scorer.contributions([values[rows] for values in inputs])

@@ -13,6 +13,10 @@ from fraudstream.models.contributions import Contributions, Contributor, read_co
 
 Floats = npt.NDArray[np.float64]
 
+_LANES = 16
+"""Rows are filled up to a multiple of it: ONNX Runtime computes what does not fill a vector register by other
+instructions, and then the last bit of a score would depend on how many events were scored together."""
+
 
 class OnnxScorer:
     """A model ready to score.
@@ -60,8 +64,10 @@ class OnnxScorer:
 
     def score(self, inputs: list[Floats]) -> Floats:
         """float64[n] in 0…1 from one float64[n] an input, null as NaN. A score that is not finite is NaN."""
-        raw = self._session.run([self.manifest.output], {self._input: self._matrix(inputs)})[0]
-        scores: Floats = (raw if raw.ndim == 1 else raw[:, -1]).astype(np.float64)
+        n = len(inputs[0])
+        matrix = self._matrix(inputs, -(-n // _LANES) * _LANES)
+        raw = self._session.run([self.manifest.output], {self._input: matrix})[0]
+        scores: Floats = (raw if raw.ndim == 1 else raw[:, -1])[:n].astype(np.float64)
         if len(self._quantiles):
             shares = np.linspace(0.0, 1.0, len(self._quantiles))
             scores = np.interp(scores, self._quantiles, shares)
@@ -69,13 +75,15 @@ class OnnxScorer:
 
     def contributions(self, inputs: list[Floats]) -> Contributions | None:
         """What each input contributed to the margins of the events, given as to `score`; None where nothing says it."""
-        return self._contributor(self._matrix(inputs).astype(np.float64)) if self._contributor else None
+        if self._contributor is None:
+            return None
+        return self._contributor(self._matrix(inputs, len(inputs[0])).astype(np.float64))
 
-    def _matrix(self, inputs: list[Floats]) -> npt.NDArray[np.float32]:
-        """float32[n, inputs], as the model takes them."""
-        matrix = np.empty((len(inputs[0]), len(inputs)), np.float32)
+    def _matrix(self, inputs: list[Floats], rows: int) -> npt.NDArray[np.float32]:
+        """float32[rows, inputs], as the model takes them; zeros where there are fewer events."""
+        matrix = np.zeros((rows, len(inputs)), np.float32)
         for column, values in enumerate(inputs):
-            matrix[:, column] = values
+            matrix[: len(values), column] = values
         np.nan_to_num(matrix, copy=False, nan=self.manifest.missing)
         return matrix
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from fraudstream.define.decision import Action, Rule
@@ -24,11 +23,10 @@ from fraudstream.plan.fallback import plan_fallback
 from fraudstream.plan.features import logs_of, plan_features
 from fraudstream.plan.identity import state_identity, versions_of
 from fraudstream.plan.plan import Plan, PlannedRule
+from fraudstream.plan.reasons import CODE, check_length, plan_reasons
 from fraudstream.plan.scope import Scope
 from fraudstream.schema.columns import columns_of
 from fraudstream.units import parse_duration
-
-_CODE = re.compile(r"[A-Z][A-Z0-9_]{1,62}")
 
 
 def plan_of(pipeline: Pipeline, source: str | None = None) -> Plan:
@@ -63,6 +61,7 @@ def try_plan(pipeline: Pipeline, broken: Iterable[str] = ()) -> tuple[Plan | Non
     features = plan_features(scope)
     rules = _plan_rules(scope)
     check_model(scope)
+    reasons = plan_reasons(scope, features)
     check_policy(scope)
     check_aims(scope)
     fallback = plan_fallback(scope)
@@ -78,6 +77,7 @@ def try_plan(pipeline: Pipeline, broken: Iterable[str] = ()) -> tuple[Plan | Non
         logs=logs,
         rules=rules,
         fallback=fallback,
+        reasons=reasons,
         lists=lists,
         dedup_ms=dedup_ms,
         max_future_ms=parse_duration(pipeline.event.max_future),
@@ -92,7 +92,7 @@ def _plan_rules(scope: Scope) -> tuple[PlannedRule, ...]:
     planned: dict[str, PlannedRule] = {}
     for i, rule in enumerate(scope.pipeline.rules):
         path = f"rules.{rule.code or i}"
-        if not _CODE.fullmatch(rule.code):
+        if not CODE.fullmatch(rule.code):
             advice = "Use upper case, digits and '_', like CARD_TESTING."
             scope.problem(path, f"{rule.code[:80]!r} is not a rule code.", advice)
         if rule.code in planned or rule.code in RESERVED_CODES:
@@ -102,6 +102,8 @@ def _plan_rules(scope: Scope) -> tuple[PlannedRule, ...]:
             scope.problem(f"{path}.score", f"{rule.score}.", "Use 0 to 1.")
         if rule.action is Action.SCORE and rule.score is None:
             scope.problem(path, "action `score` without a score.", "Give `score`, 0 to 1.")
+        for part, text in (("reason", rule.reason), ("letter", rule.letter)):
+            check_length(scope, f"{path}.{part}", text)
         when = scope.parse(f"{path}.when", rule.when, scope.types, boolean=True)
         if when is not None:
             planned[rule.code] = PlannedRule(definition=rule, when=when, score=_score_of(scope, rule))

@@ -36,6 +36,7 @@ def explain(plan: Plan) -> str:
         ("Features", _feature_lines(plan)),
         ("Rules, weakest first", _rule_lines(plan)),
         ("Decision", _decision_lines(plan)),
+        ("Reasons of the model", _reason_lines(plan)),
         ("Versions", _version_lines(plan)),
     ]
     blocks = []
@@ -92,6 +93,10 @@ def outline(plan: Plan) -> dict[str, Any]:
             for rule in plan.rules
         },
         "model": {"features": pipeline.model.features, "trainer": pipeline.model.trainer} if pipeline.model else None,
+        "reasons": {
+            reason.code: {each.name: {"sentence": str(each.holds), "letter": each.letter} for each in reason.inputs}
+            for reason in plan.reasons
+        },
         "policy": {
             "medium": policy.medium,
             "high": policy.high,
@@ -222,6 +227,15 @@ def _decision_lines(plan: Plan) -> list[str]:
     lines.append(f"model       {pipeline.model.trainer}{chosen}, {len(pipeline.model.features)} inputs:")
     lines += [f"  {line}" for line in _wrapped(pipeline.model.features)]
     return [*lines, f"without it  {fallback_sentence(policy)}"]
+
+
+def _reason_lines(plan: Plan) -> list[str]:
+    """Each code with what stands in a letter, and below it what an analyst reads of each of its inputs."""
+    lines: list[str] = []
+    for reason in plan.reasons:
+        lines.append(f"{reason.code}: {' / '.join(dict.fromkeys(each.letter for each in reason.inputs))}")
+        lines += [f"  {sentence}" for sentence in dict.fromkeys(str(each.holds) for each in reason.inputs)]
+    return lines
 
 
 def _version_lines(plan: Plan) -> list[str]:

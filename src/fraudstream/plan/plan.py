@@ -151,6 +151,67 @@ class PlannedFallback(msgspec.Struct, frozen=True, kw_only=True):
     per_ms: int
 
 
+class Style(StrEnum):
+    """How a person reads a value in a sentence."""
+
+    WHOLE = "whole"
+    """Digits: 12."""
+    AMOUNT = "amount"
+    """With as many decimals as its type has: 12.50."""
+    NUMBER = "number"
+    """To three significant digits: 0.123, 7.3, 1240."""
+    SHARE = "share"
+    """In per cent: 12.5 %."""
+    DURATION = "duration"
+    """Milliseconds in the unit that fits: 3 min, 2.5 h, 12 days."""
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """A place in a sentence for a value: of which field or feature, how it is shown, AMOUNT with how many decimals."""
+
+    name: str
+    style: Style
+    scale: int = 0
+
+
+class Sentence(msgspec.Struct, frozen=True, kw_only=True):
+    """A sentence with places for values: texts[0], slots[0], texts[1], … texts[-1]."""
+
+    texts: tuple[str, ...]
+    slots: tuple[Slot, ...] = ()
+
+    def __str__(self) -> str:
+        shown = [f"{text}{{{slot.name}}}" for text, slot in zip(self.texts, self.slots, strict=False)]
+        return "".join(shown) + self.texts[-1]
+
+
+class ReasonInput(msgspec.Struct, frozen=True, kw_only=True):
+    """How an input of the model is spoken of where it is the reason.
+
+    Attributes:
+        name: The field or feature.
+        holds: What is said of its value; of a boolean, where it is true.
+        otherwise: Of a boolean: what is said where it is false.
+        own: What is said where a value that `holds` mentions is null and its own is not.
+        unknown: What is said where its value is null.
+        letter: What may stand in a letter to the customer.
+    """
+
+    name: str
+    holds: Sentence
+    otherwise: Sentence
+    own: Sentence
+    unknown: Sentence
+    letter: str
+
+
+class PlannedReason(msgspec.Struct, frozen=True, kw_only=True):
+    """A reason code of the model: the inputs whose contributions are added up under it."""
+
+    code: str
+    inputs: tuple[ReasonInput, ...]
+
+
 class Versions(msgspec.Struct, frozen=True, kw_only=True):
     """What a decision was made with: hashes of content, so equal versions are equal definitions."""
 
@@ -170,6 +231,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         logs: The keyed histories, in order of first use.
         rules: The rules in their declared order.
         fallback: Who decides while the model does not; empty without a model.
+        reasons: The reason codes of the model, in the order of its inputs; every input belongs to one.
         lists: The lists with their values.
         dedup_ms: The horizon of deduplication; 0 where events have no id.
         max_future_ms: How far event time may run ahead of the Kafka timestamp.
@@ -185,6 +247,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     logs: tuple[KeyedLog, ...]
     rules: tuple[PlannedRule, ...]
     fallback: tuple[PlannedFallback, ...] = ()
+    reasons: tuple[PlannedReason, ...]
     lists: tuple[ValueList, ...]
     dedup_ms: int
     max_future_ms: int

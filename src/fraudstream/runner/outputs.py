@@ -70,4 +70,4 @@ def _rows(carries: Selection, decisions: Decisions) -> Int64s:
         return np.arange(len(decisions.batch), dtype=np.int64)
     if carries is Selection.APPROVED:
         return np.flatnonzero(decisions.outcome == 0)
-    return np.flatnonzero((decisions.outcome > 0) & ~decisions.duplicate)
+    return decisions.alerts

@@ -16,6 +16,7 @@ from fraudstream.engine.column import Floats
 from fraudstream.engine.decisions import Decisions
 from fraudstream.engine.program import Program
 from fraudstream.errors import DamagedModel, FraudstreamError
+from fraudstream.models.contributions import Contributions
 from fraudstream.models.registry import Registry
 from fraudstream.models.scorer import OnnxScorer, load_whole
 from fraudstream.plan.plan import Plan
@@ -55,6 +56,10 @@ class ServingScorer:
         except Exception as error:  # ONNX Runtime has no common base for its errors
             LOGGER.warning("the model %s failed, the fallback decides: %s", self.version, error)
             return None
+
+    def contributions(self, inputs: list[Floats]) -> Contributions | None:
+        """As `OnnxScorer.contributions`: computed by kernels that have no way to fail on a batch."""
+        return self.model.contributions(inputs)
 
 
 def registry_of(plan: Plan, settings: Settings) -> Registry | None:

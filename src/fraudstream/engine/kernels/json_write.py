@@ -86,7 +86,7 @@ def _digits_of(value: np.uint64) -> np.int64:
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _put_decimal(out: Address, at: int, value: int, scale: int) -> int:
+def put_decimal(out: Address, at: int, value: int, scale: int) -> int:
     """Write minor units of 10^-scale in plain notation."""
     if value < 0:
         put_byte(out, at, 45)
@@ -196,9 +196,9 @@ def _put_value(out: Address, at: int, part: Address, row: int, literals: Address
     """Write what a part holds for a row, where it is not null."""
     kind, a, b, c = int_at(part, 0), int_at(part, 3), int_at(part, 4), int_at(part, 5)
     if kind == INTEGER:
-        return _put_decimal(out, at, int_at(a, row), 0)
+        return put_decimal(out, at, int_at(a, row), 0)
     if kind == DECIMAL:
-        return _put_decimal(out, at, int_at(a, row), b)
+        return put_decimal(out, at, int_at(a, row), b)
     if kind == SPAN:
         return _put_span(out, at, a, int_at(b, row), int_at(c, row))
     if kind == TEXT:
