@@ -51,7 +51,7 @@ class Encoder:
         A record's key is the text of the event's key; None where the pipeline has no key field, or the event no key.
         """
         write: dict[Form, Callable[[RecordWriter, Decisions, Int64s], None]] = {
-            Form.ENVELOPE: lambda *given: _envelope(*given, self._explain(decisions)),
+            Form.ENVELOPE: lambda *given: _envelope(given[0], given[1], given[2], self._explain(given[1])),
             Form.FLAT: _flat,
             Form.ALERT: self._alert,
         }
