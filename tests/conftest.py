@@ -70,7 +70,7 @@ def postgres_settings(postgres: PostgresServer, tmp_path: Path) -> Callable[...,
     return make
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def store_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings of a store without tables: on SQLite, then on the real PostgreSQL."""
     if request.param == "sqlite":

@@ -13,6 +13,7 @@ from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.load import parse_definition
 from fraudstream.define.monitoring import Limits
 from fraudstream.define.pipeline import Form, Pipeline, Route, Selection, Topic
+from fraudstream.define.retention import Retention
 from fraudstream.define.write import to_yaml
 from fraudstream.pipelines import find_pipeline, names
 from fraudstream.schema.event import Event, Field, FieldType, TimeFormat
@@ -118,6 +119,7 @@ PIPELINES = st.builds(
         missing=SCORES,
         parameters=st.dictionaries(NAMES, PARAMETERS | st.lists(PARAMETERS, max_size=3).map(tuple), max_size=3),
     ),
+    retention=st.builds(Retention, decisions=st.none() | st.just("400d"), events=st.none() | st.just("30d")),
     monitor=st.builds(Limits, psi=SCORES, recall=st.none() | SCORES, least_decisions=st.integers(1, 10**9)),
     policy=st.builds(
         Policy,

@@ -12,6 +12,7 @@ from fraudstream.define.decision import Action, ModelRef, Policy, Rule, Stage, V
 from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.monitoring import Limits
 from fraudstream.define.pipeline import Pipeline, Topic
+from fraudstream.define.retention import Retention
 from fraudstream.errors import DefinitionError
 from fraudstream.plan.compile import plan_of
 from fraudstream.plan.plan import StoredKind
@@ -188,6 +189,8 @@ OTHER_PROBLEMS = [
     ({"model": ModelRef(features=("amount",), missing=float("nan"))}, "model.missing", "nan", "-1"),
     ({"model": ModelRef(features=("amount",), name="A b")}, "model.name", "'A b'", "dashes"),
     ({"policy": Policy(high=0.2)}, "policy", "high 0.2", "rise from 0 to 1"),
+    ({"retention": Retention(alerts="36h")}, "retention.alerts", "whole days", "2w"),
+    ({"retention": Retention(events="soon")}, "retention.events", "not a duration", ""),
     ({"monitor": Limits(recall=1.5)}, "monitor.recall", "1.5", "0 to 1"),
     ({"monitor": Limits(alert_ratio=0.5)}, "monitor.alert_ratio", "0.5", "1 or more"),
     ({"policy": Policy(medium=float("nan"))}, "policy", "nan", "rise"),

@@ -12,6 +12,7 @@ from card_watch import TEXT, pipeline_of, planned, replaced
 
 from fraudstream.define.decision import ValueList
 from fraudstream.define.monitoring import Limits
+from fraudstream.define.retention import Retention
 from fraudstream.define.write import to_yaml
 from fraudstream.plan.compile import plan_of
 
@@ -89,6 +90,7 @@ def test_where_a_lists_file_lies_is_in_no_version(tmp_path: Path) -> None:
 
 def test_when_to_raise_an_alarm_is_in_no_version() -> None:
     assert plan_of(replaced(pipeline_of(), monitor=Limits(psi=0.1))).versions == planned().versions
+    assert plan_of(replaced(pipeline_of(), retention=Retention(alerts="9d"))).versions == planned().versions
 
 
 def test_python_and_yaml_have_one_identity() -> None:

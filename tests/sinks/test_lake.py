@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import polars
 import pytest
 from deltalake import DeltaTable
 
-from fraudstream.define.write import to_yaml
 from fraudstream.errors import FencedError, LakeUnreachable
 from fraudstream.kafka.tail import Record
 from fraudstream.pipelines import find_plan
@@ -116,14 +115,6 @@ def test_small_files_are_joined(kafka_settings: Settings, tmp_path: Path, unique
     assert_equal_to_the_topics(bench, target)
 
 
-@pytest.fixture
-def pipeline_file(tmp_path: Path) -> Path:
-    """The small pipeline's file, for what needs no broker's records."""
-    path = tmp_path / "small.yaml"
-    path.write_text(to_yaml(pipeline()), encoding="utf-8")
-    return path
-
-
 def _decided(number: int, outcome: str, at_ms: int) -> Record:
     decision = {
         "event_id": f"e{number}", "input": {"topic": "events", "partition": 0, "offset": number}, "sequence": number,
@@ -135,8 +126,8 @@ def _decided(number: int, outcome: str, at_ms: int) -> Record:
     return Record("fraud-scores", 0, number, at_ms, b"c0", value)
 
 
-def _opened(settings: Settings, file: Path, **keep: int) -> LakeTarget:
-    target = LakeTarget(settings, find_plan(file), **keep)
+def _opened(settings: Settings, file: Path) -> LakeTarget:
+    target = LakeTarget(settings, find_plan(file))
     for table in target.tables.values():
         table.open([("fraud-scores", 0)])
     return target
@@ -145,7 +136,9 @@ def _opened(settings: Settings, file: Path, **keep: int) -> LakeTarget:
 def test_suspicious_decisions_outlive_the_others(tmp_path: Path, pipeline_file: Path) -> None:
     """Each table deletes by its own retention."""
     settings = load_settings(environ={}, folder=tmp_path)
-    target = _opened(settings, pipeline_file, keep_days=30)
+    with pipeline_file.open("a") as file:
+        file.write("retention: {decisions: 30d, events: 30d, suspicious: 2500d}\n")
+    target = _opened(settings, pipeline_file)
     now_ms = time.time_ns() // 1_000_000
     long_ago_ms = now_ms - 90 * 86_400_000
     ages = {0: ("approve", long_ago_ms), 1: ("block", long_ago_ms), 2: ("approve", now_ms), 3: ("review", now_ms)}
@@ -217,3 +210,23 @@ def test_a_lake_that_cannot_be_reached_is_said_in_words(tmp_path: Path, pipeline
     settings = load_settings({"lake_url": str(tmp_path / "taken")}, environ={}, folder=tmp_path)
     with pytest.raises(LakeUnreachable, match="lake_url names a folder or bucket"):
         _opened(settings, pipeline_file)
+
+
+def test_a_person_erased_is_in_no_file_of_the_lake(
+    tmp_path: Path, pipeline_file: Path, fraudstream: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """Rows that name the subject go, and so do the files they were in; others stay."""
+    settings = load_settings(environ={}, folder=tmp_path)
+    target = _opened(settings, pipeline_file)
+    records = [_decided(number, "block", START_MS) for number in range(6)]
+    target.write([record._replace(key=b"O'Hara-77" if record.offset % 2 else b"c0") for record in records])
+    folder = Path(target.tables["decisions"].uri)
+    orphan = folder / "day=2026-01-01" / "being-written.parquet"
+    orphan.write_bytes(b"of a sink that runs")
+    before = {path.name for path in folder.rglob("part-*.parquet")}
+    done = fraudstream("erase", "O'Hara-77", str(pipeline_file))
+    assert done.returncode == 0, done.stderr
+    assert "small/decisions 3, small/suspicious 3" in done.stdout
+    assert not before & {path.name for path in folder.rglob("part-*.parquet")}
+    assert orphan.exists()
+    assert read(_opened(settings, pipeline_file), "decisions", "SELECT DISTINCT key FROM rows") == [("c0",)]

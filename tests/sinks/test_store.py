@@ -15,21 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from sqlalchemy import Table, func, select
+from sqlalchemy import func, select
 
 from fraudstream.define.pipeline import Form, Route, Selection
-from fraudstream.define.write import to_yaml
 from fraudstream.errors import FencedError, TopicError
 from fraudstream.kafka.tail import Record
 from fraudstream.pipelines import find_plan
 from fraudstream.settings import Settings, load_settings
 from fraudstream.sinks.loop import Pace, Progress, SinkLoop
 from fraudstream.sinks.store import StoreTarget, record_versions
-from fraudstream.store.engine import Store, connect
-from fraudstream.store.migrate import open_store, upgrade
+from fraudstream.store.engine import Store
+from fraudstream.store.migrate import open_store
 from fraudstream.store.tables import alerts, audit, dead_letters, decisions, labels, sink_offsets, versions
 from runner.small import event, events, label, pipeline, score_here
 from runner.workbench import Workbench, kill
+
+from .keeping import decided, made, rows, target_of
 
 if TYPE_CHECKING:
     from postgres import PostgresServer
@@ -48,19 +49,6 @@ def sink(bench: Workbench, store: Store, *, skip_missing: bool = False) -> SinkL
 def caught_up(bench: Workbench, store: Store, *, skip_missing: bool = False) -> Progress:
     """Runs a sink until everything there is has been written."""
     return sink(bench, store, skip_missing=skip_missing).run(until_caught_up=True)
-
-
-def made(settings: Settings) -> Store:
-    """A store with its tables."""
-    store = connect(settings)
-    upgrade(store)
-    return store
-
-
-def rows(store: Store, table: Table, *order: Any) -> list[dict[str, Any]]:
-    """Every row of a table."""
-    with store.begin(read_only=True) as connection:
-        return [dict(row) for row in connection.execute(select(table).order_by(*order)).mappings()]
 
 
 def said(bench: Workbench, topic: str) -> list[dict[str, Any]]:
@@ -180,25 +168,6 @@ def test_dashboards_find_their_schema(
         assert sorted(map(tuple, flagged)) == [("t2", "****.org"), ("t3", "****.org")]
 
 
-def _decided(count: int, topic: str) -> list[bytes]:
-    """Records as a scorer writes them, quickly."""
-    return [
-        json.dumps(
-            {
-                "event": {"id": f"e{n}", "card": f"c{n % 50}", "amount": 12.34},
-                "decision": {
-                    "event_id": f"e{n}", "input": {"topic": topic, "partition": n % 3, "offset": n // 3}, "sequence": n,
-                    "outcome": "approve", "score": 0.1, "model_score": None, "risk_level": "LOW", "threshold": 0.6,
-                    "reasons": [], "rules": [], "features": {"card_count": n}, "versions": {"pipeline": "1"},
-                    "flags": [], "duplicate_of": None, "event_at": 1_767_225_600_000 + n,
-                    "decided_at": 1_767_225_600_000 + 10_000 * n,
-                },
-            }
-        ).encode()
-        for n in range(count)
-    ]  # fmt: skip
-
-
 def test_kills_of_sink_and_server_leave_each_record_once(
     kafka_settings: Settings,
     postgres: PostgresServer,
@@ -211,7 +180,7 @@ def test_kills_of_sink_and_server_leave_each_record_once(
     bench = Workbench(kafka_settings, pipeline(), tmp_path, unique_id)
     store = made(settings)
     count = 60_000
-    bench.produce(bench.scores, _decided(count, bench.pipeline.input.name))
+    bench.produce(bench.scores, decided(count, bench.pipeline.input.name))
     assert settings.store_url is not None
     url, log = settings.store_url.reveal(), (tmp_path / "sink.log").open("a")
     dice = random.Random(5)
@@ -249,20 +218,6 @@ def test_kills_of_sink_and_server_leave_each_record_once(
     assert "Trying again" in (tmp_path / "sink.log").read_text()
 
 
-def _target(bench_file: Path, store: Store) -> StoreTarget:
-    target = StoreTarget(store, find_plan(bench_file))
-    target.positions()
-    return target
-
-
-@pytest.fixture
-def pipeline_file(tmp_path: Path) -> Path:
-    """The small pipeline's file, for what needs no broker."""
-    path = tmp_path / "small.yaml"
-    path.write_text(to_yaml(pipeline()), encoding="utf-8")
-    return path
-
-
 def _records(values: list[bytes | None]) -> list[Record]:
     return [Record("fraud-scores", 0, offset, 0, b"c0", value) for offset, value in enumerate(values)]
 
@@ -270,8 +225,8 @@ def _records(values: list[bytes | None]) -> list[Record]:
 def test_of_two_sinks_at_once_one_is_refused(store_settings: Settings, pipeline_file: Path) -> None:
     """Both begin at the same offsets; the second to write is told, and writes nothing; so is one further on."""
     store = made(store_settings)
-    first, second = _target(pipeline_file, store), _target(pipeline_file, store)
-    records = _records(list(_decided(20, "events")))
+    first, second = target_of(pipeline_file, store), target_of(pipeline_file, store)
+    records = _records(list(decided(20, "events")))
     first.write(records[:10])
     with pytest.raises(FencedError, match="One at a time"):
         second.write(records[:5])
@@ -285,14 +240,14 @@ def test_of_two_sinks_at_once_one_is_refused(store_settings: Settings, pipeline_
 def test_what_nobody_meant_for_the_store_is_a_dead_letter_there(store_settings: Settings, pipeline_file: Path) -> None:
     """Records on the topic of decisions that would be more than a column can hold, or no record at all."""
     store = made(store_settings)
-    good = _decided(1, "events")[0]
+    good = decided(1, "events")[0]
     odd = [
         None, b"", b"\xff", b"[]", b"[" * 100_000, b"{}", good[:-1], good.replace(b'"sequence": 0', b'"sequence": -1'),
         good.replace(b'"offset": 0', b'"offset": 9223372036854775808'), good.replace(b'"score": 0.1', b'"score": "1"'),
         good.replace(b'"e0"', b'"\\ud800"'), good.replace(b'"decided_at": 1767225600000', b'"decided_at": 1e99'),
         good.replace(b'"approve"', b'"maybe"'),
     ]  # fmt: skip
-    _target(pipeline_file, store).write(_records([*odd, good, good.replace(b'"events"', b'"of another pipeline"')]))
+    target_of(pipeline_file, store).write(_records([*odd, good, good.replace(b'"events"', b'"of another pipeline"')]))
     letters = rows(store, dead_letters, dead_letters.c.offset)
     assert [(row["offset"], row["class"]) for row in letters] == [(n, "unreadable") for n in range(len(odd))]
     assert len(rows(store, decisions)) == 1
@@ -300,8 +255,8 @@ def test_what_nobody_meant_for_the_store_is_a_dead_letter_there(store_settings: 
 
 def test_characters_that_postgresql_cannot_hold_are_replaced(store_settings: Settings, pipeline_file: Path) -> None:
     store = made(store_settings)
-    value = _decided(1, "events")[0].replace(b'"event_id": "e0"', b'"event_id": "a\\u0000\\tb\\\\N"')
-    _target(pipeline_file, store).write(_records([value]))
+    value = decided(1, "events")[0].replace(b'"event_id": "e0"', b'"event_id": "a\\u0000\\tb\\\\N"')
+    target_of(pipeline_file, store).write(_records([value]))
     (row,) = rows(store, decisions)
     assert row["event_id"].replace("\0", "\ufffd") == "a\ufffd\tb\\N"
 
@@ -315,7 +270,7 @@ def test_records_deleted_before_they_were_read_are_not_passed_over_silently(
     row = {"sink": f"store-{unique_id}", "topic": bench.scores, "partition": 0, "next_offset": 7}
     with store.begin() as connection:
         connection.execute(sink_offsets.insert().values(row))
-    bench.produce(bench.scores, _decided(50, bench.pipeline.input.name))
+    bench.produce(bench.scores, decided(50, bench.pipeline.input.name))
     ends = bench.admin.end_offsets([bench.scores])
     with store.begin() as connection:
         connection.execute(sink_offsets.update().values(next_offset=ends[bench.scores, 0] + 1))

@@ -56,6 +56,7 @@ def test_what_an_exception_leaves_is_rolled_back(store_settings: Settings) -> No
         assert connection.execute(select(sink_offsets)).all() == []
 
 
+@pytest.mark.slow
 def test_a_new_sqlite_file_is_ready_at_once_and_a_postgresql_database_is_not(
     tmp_path: Path, postgres_settings: Callable[..., Settings]
 ) -> None:
@@ -89,6 +90,7 @@ def test_an_address_that_cannot_be_used_is_refused_without_being_shown(tmp_path:
     assert "hidden" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_database_that_does_not_answer_is_said_in_words_without_its_password(
     postgres: PostgresServer, fraudstream: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -100,6 +102,7 @@ def test_a_database_that_does_not_answer_is_said_in_words_without_its_password(
         assert "hidden" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_commands_show_what_there_is_and_never_the_password(
     postgres: PostgresServer, fraudstream: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

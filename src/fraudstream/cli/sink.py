@@ -13,7 +13,6 @@ from fraudstream.cli import sink_to
 from fraudstream.cli.console import show_json, show_note
 from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
 from fraudstream.errors import UsageError
-from fraudstream.units import MILLISECONDS, parse_duration
 
 if TYPE_CHECKING:
     from fraudstream.sinks.loop import Progress, SinkLoop
@@ -67,12 +66,6 @@ def store(
 @app.command()
 def lake(
     pipeline: _Pipeline,
-    keep: Annotated[
-        str | None, typer.Option("--keep", metavar="DAYS", help="Keep events and decisions so long, e.g. 400d.")
-    ] = None,
-    keep_suspicious: Annotated[
-        str | None, typer.Option("--keep-suspicious", metavar="DAYS", help="Keep suspicious decisions so long.")
-    ] = None,
     until_caught_up: _UntilCaughtUp = False,
     skip_missing: _SkipMissing = False,
     bootstrap_servers: BootstrapServers = None,
@@ -82,7 +75,7 @@ def lake(
 ) -> None:
     """Append a pipeline's events and decisions to Delta tables in a folder or on S3, each record once.
 
-    Suspicious decisions have a table of their own besides. Nothing is ever deleted unless --keep says so.
+    Suspicious decisions have a table of their own besides. Rows are deleted as the pipeline's `retention` says.
     """
     from fraudstream.pipelines import find_plan
     from fraudstream.sinks.loop import SinkLoop
@@ -96,27 +89,13 @@ def lake(
 
     settings = settings_from(bootstrap_servers, config, values)
     plan = find_plan(pipeline, settings.pipelines_folder)
-    days = {"keep_days": _days("--keep", keep), "keep_suspicious_days": _days("--keep-suspicious", keep_suspicious)}
-    target = LakeTarget(settings, plan, **days)
+    target = LakeTarget(settings, plan)
     loop = SinkLoop(settings, target.topics, target, PACE, skip_missing=skip_missing, tell=show_note)
     if not as_json:
         show_note(f"writing {', '.join(target.topics)} to {target.tables['events'].uri} …; stop with Ctrl-C")
     progress = _run(loop, until_caught_up)
     target.tidy()
     _show(plan.pipeline.name, progress, target.rows, as_json=as_json)
-
-
-def _days(option: str, duration: str | None) -> int | None:
-    """Whole days of a duration."""
-    if duration is None:
-        return None
-    try:
-        days, rest = divmod(parse_duration(duration), MILLISECONDS["d"])
-    except ValueError as wrong:
-        raise UsageError(f"{option}: {wrong}.") from None
-    if rest:
-        raise UsageError(f"{option} is {duration}, which is not a number of whole days.", "Write 30d or 2w.")
-    return days
 
 
 def _run(loop: SinkLoop, until_caught_up: bool) -> Progress:

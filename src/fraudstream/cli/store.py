@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from fraudstream.cli.console import show_json, show_table
@@ -24,6 +26,30 @@ def upgrade(config: ConfigFile = None, values: SetValues = None, as_json: AsJson
         print(f"{store.name} is at revision {before.wanted} already")
     else:
         print(f"{store.name}: from revision {before.current or 'none'} to {before.wanted}")
+
+
+@app.command()
+def prune(
+    pipeline: Annotated[str, typer.Argument(metavar="FILE | NAME", help="A pipeline's YAML file, or its name.")],
+    config: ConfigFile = None,
+    values: SetValues = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete what was kept as long as the pipeline's `retention` says; nothing without one. Run it every day."""
+    import time
+
+    from fraudstream.pipelines import find_pipeline
+    from fraudstream.store.migrate import open_store
+    from fraudstream.store.retention import prune as delete
+
+    settings = settings_from(None, config, values)
+    found = find_pipeline(pipeline, settings.pipelines_folder)
+    deleted = delete(open_store(settings), found.name, found.retention, time.time_ns() // 1_000_000)
+    if as_json:
+        show_json({"deleted": deleted})
+    else:
+        rows = ", ".join(f"{name} {count:,}" for name, count in deleted.items()) or "nothing: it declares no retention"
+        print(f"{found.name}: deleted {rows}")
 
 
 @app.command()

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from fraudstream.define.load_decision import read_limits, read_model, read_policy, read_reasons, read_rules
 from fraudstream.define.load_event import read_event
 from fraudstream.define.load_features import read_features
+from fraudstream.define.load_retention import read_retention
 from fraudstream.define.load_topics import read_lists, read_routes, read_topic
 from fraudstream.define.pipeline import DEFAULT_CONTROL, DEFAULT_SHADOW, Pipeline, Topic
 from fraudstream.define.reader import Reader
@@ -135,6 +136,7 @@ def _pipeline(read: Reader, tree: Node, folder: Path | None) -> Pipeline | None:
         reasons=read_reasons(read, parts.get("reasons")),
         policy=read_policy(read, parts.get("policy")),
         monitor=read_limits(read, parts.get("monitor")),
+        retention=read_retention(read, parts.get("retention")),
         max_keys=read.whole("max_keys", parts.get("max_keys"), None),
         description=read.text("description", parts.get("description")) or "",
     )

@@ -9,6 +9,7 @@ import msgspec
 from fraudstream.define.decision import ModelRef, Policy, Reason, Rule, ValueList
 from fraudstream.define.feature import Feature
 from fraudstream.define.monitoring import DEFAULT_LIMITS, Limits
+from fraudstream.define.retention import KEEP_ALL, Retention
 from fraudstream.schema.event import Event
 
 
@@ -77,6 +78,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         reasons: What the model's inputs mean to people; those not named have a reason that follows from the feature.
         policy: How scores and hits become an outcome.
         monitor: From where on what is seen of it is an alarm.
+        retention: How long what is kept of it is kept.
         max_keys: How many keys each history may hold before the least recently seen are forgotten; None: any number.
         description: What it is for.
     """
@@ -96,6 +98,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reasons: tuple[Reason, ...] = ()
     policy: Policy = Policy()
     monitor: Limits = DEFAULT_LIMITS
+    retention: Retention = KEEP_ALL
     max_keys: int | None = None
     description: str = ""
 

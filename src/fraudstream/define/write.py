@@ -80,6 +80,9 @@ def _document(pipeline: Pipeline) -> dict[str, Any]:
     limits = _plain(pipeline.monitor)
     if limits:
         document["monitor"] = limits
+    retention = _plain(pipeline.retention)
+    if retention:
+        document["retention"] = retention
     return document
 
 

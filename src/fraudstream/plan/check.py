@@ -13,11 +13,13 @@ from fraudstream.plan.scope import Scope
 from fraudstream.plan.trainers import check_trainer
 from fraudstream.schema.event import Event, Field, FieldType
 from fraudstream.schema.types import FLOAT, Kind, type_of
+from fraudstream.units import MILLISECONDS
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _PIPELINE_NAME = re.compile(r"(?=.{1,63}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TOPIC_NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
 MOST_KEYS = 2**30
+DAY_MS = MILLISECONDS["d"]
 _ROLES = {
     "id": KEYS,
     "time": frozenset({Kind.TIMESTAMP}),
@@ -180,6 +182,15 @@ def check_policy(scope: Scope) -> None:
     if len(set(policy.precedence)) != len(policy.precedence):
         advice = "Name each of allow, model, review, block at most once."
         scope.problem("policy.precedence", "a stage is named twice.", advice)
+
+
+def check_retention(scope: Scope) -> None:
+    """What is kept is kept for whole days: the store and the lake delete by days."""
+    retention = scope.pipeline.retention
+    for name in retention.__struct_fields__:
+        text = getattr(retention, name)
+        if scope.duration(f"retention.{name}", text) % DAY_MS:
+            scope.problem(f"retention.{name}", f"{text!r} is not a number of whole days.", "Write 30d or 2w.")
 
 
 def check_limits(scope: Scope) -> None:

@@ -16,6 +16,7 @@ from fraudstream.plan.check import (
     check_max_keys,
     check_model,
     check_policy,
+    check_retention,
     check_topics,
     read_lists,
 )
@@ -57,6 +58,7 @@ def try_plan(pipeline: Pipeline, broken: Iterable[str] = ()) -> tuple[Plan | Non
     check_event(scope)
     check_max_keys(scope)
     check_limits(scope)
+    check_retention(scope)
     lists = read_lists(scope)
     features = plan_features(scope)
     rules = _plan_rules(scope)

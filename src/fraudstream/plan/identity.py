@@ -9,6 +9,7 @@ import msgspec
 from fraudstream.define.decision import ValueList
 from fraudstream.define.monitoring import DEFAULT_LIMITS
 from fraudstream.define.pipeline import Pipeline
+from fraudstream.define.retention import KEEP_ALL
 from fraudstream.plan.expression import canonical
 from fraudstream.plan.plan import KeyedLog, PlannedRule, Stored, Versions
 from fraudstream.schema.event import Event
@@ -65,8 +66,10 @@ def versions_of(pipeline: Pipeline, rules: tuple[PlannedRule, ...], lists: tuple
     # Lists count by their values, below: where their files lie differs from machine to machine.
     names_only = tuple(ValueList(name=each.name) for each in lists)
     return Versions(
-        # When to raise an alarm decides nothing.
-        pipeline=digest(msgspec.structs.replace(pipeline, lists=names_only, monitor=DEFAULT_LIMITS)),
+        # When to raise an alarm decides nothing, and neither does how long things are kept.
+        pipeline=digest(
+            msgspec.structs.replace(pipeline, lists=names_only, monitor=DEFAULT_LIMITS, retention=KEEP_ALL)
+        ),
         rules=digest(
             [[rule.definition.code, canonical(rule.when), rule.definition.action, rule.score] for rule in rules]
         ),

@@ -26,6 +26,7 @@ from fraudstream.sinks.loop import Pace, next_offsets
 from fraudstream.sinks.records import Parser, decision_routes, parsers
 from fraudstream.store.instant import Instant
 from fraudstream.store.tables import decisions
+from fraudstream.units import MILLISECONDS, parse_duration
 
 PACE = Pace(records=50_000, wait_s=10.0)
 
@@ -46,9 +47,7 @@ class LakeTarget:
 
     Args:
         settings: Which Kafka, and where the lake is.
-        plan: The pipeline.
-        keep_days: How long events and decisions are kept; None: for ever.
-        keep_suspicious_days: How long suspicious decisions are kept.
+        plan: The pipeline; it says how long rows are kept.
 
     Attributes:
         tables: By name: `events`, `decisions`, `suspicious`.
@@ -57,10 +56,8 @@ class LakeTarget:
 
     unavailable: tuple[type[FraudstreamError], ...] = (LakeUnreachable,)
 
-    def __init__(
-        self, settings: Settings, plan: Plan, *, keep_days: int | None = None, keep_suspicious_days: int | None = None
-    ) -> None:
-        pipeline = plan.pipeline
+    def __init__(self, settings: Settings, plan: Plan) -> None:
+        pipeline, keep = plan.pipeline, plan.pipeline.retention
         self._settings = settings
         self._input = pipeline.input.name
         every = parsers(pipeline)
@@ -70,9 +67,9 @@ class LakeTarget:
         decided = _decision_columns(2 if amount is None else amount.scale)
         base = f"{(settings.lake_url or str(settings.project_folder / 'lake')).rstrip('/')}/{pipeline.name}"
         self.tables = {
-            "events": LakeTable(f"{base}/events", _EVENTS, keep_days),
-            "decisions": LakeTable(f"{base}/decisions", decided, keep_days),
-            "suspicious": LakeTable(f"{base}/suspicious", decided, keep_suspicious_days),
+            "events": LakeTable(f"{base}/events", _EVENTS, _days(keep.events)),
+            "decisions": LakeTable(f"{base}/decisions", decided, _days(keep.decisions)),
+            "suspicious": LakeTable(f"{base}/suspicious", decided, _days(keep.suspicious)),
         }
         self.rows = dict.fromkeys(self.tables, 0)
 
@@ -168,6 +165,10 @@ def _decision_row(row: Sequence[Any]) -> list[Any]:
     for place in (_EVENT_AT, _DECIDED_AT):
         decided[place] = None if row[place] is None else _instant(row[place])
     return [*decided, _day(row[_DECIDED_AT])]
+
+
+def _days(keep: str | None) -> int | None:
+    return None if keep is None else parse_duration(keep) // MILLISECONDS["d"]
 
 
 def _instant(epoch_ms: int) -> datetime:

@@ -41,6 +41,15 @@ class LakeTable:
         self._commits = 0
         self.positions: dict[Place, int] = {}
 
+    def exists(self) -> bool:
+        """Whether the table is there.
+
+        Raises:
+            LakeUnreachable: The folder or bucket does not answer.
+        """
+        with self._explained():
+            return DeltaTable.is_deltatable(self.uri)
+
     def open(self, places: Sequence[Place]) -> None:
         """Makes the table if there is none, and reads how far the partitions have been written.
 
@@ -91,6 +100,36 @@ class LakeTable:
                 self._table.delete(f"{DAY} < '{oldest}'")
             self._table.optimize.compact()
             self._table.vacuum(retention_hours=_UNREAD_FOR_H, dry_run=False)
+
+    def erase(self, spellings: Sequence[str]) -> int:
+        """Deletes the rows in which one of the texts stands, and the files they were in; returns how many rows.
+
+        Raises:
+            LakeUnreachable: The folder or bucket does not answer.
+        """
+        assert self._table is not None
+        with self._explained():
+            done = self._table.delete(self._naming(spellings))
+            # Files of this sink that are being written are not in the log yet, and are left alone.
+            self._table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+        return int(done["num_deleted_rows"])
+
+    def traces(self, spellings: Sequence[str]) -> int:
+        """In how many rows one of the texts still stands."""
+        assert self._table is not None
+        with self._explained():
+            self._table.update_incremental()
+            rows = pl.scan_delta(self._table)
+            texts = [name for name, kind in self._schema.items() if kind == pl.String]
+            found = pl.any_horizontal(
+                pl.col(name).str.contains(text, literal=True) for name in texts for text in spellings
+            )
+            return int(rows.filter(found).select(pl.len()).collect().item())
+
+    def _naming(self, spellings: Sequence[str]) -> str:
+        texts = [name for name, kind in self._schema.items() if kind == pl.String and name != DAY]
+        quoted = [text.replace("'", "''") for text in spellings]
+        return " OR ".join(f"strpos(\"{name}\", '{text}') > 0" for name in texts for text in quoted)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

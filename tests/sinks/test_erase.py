@@ -1,0 +1,89 @@
+"""Rows go when they were kept long enough, and what names a person goes when it is asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from fraudstream.define.retention import Retention
+from fraudstream.kafka.tail import Record
+from fraudstream.pipelines import find_plan
+from fraudstream.settings import Settings
+from fraudstream.store.bulk import insert_rows
+from fraudstream.store.erase import traces
+from fraudstream.store.retention import prune
+from fraudstream.store.tables import audit, dead_letters, decisions, labels
+from runner.small import START_MS
+
+from .keeping import decided, made, rows, target_of
+
+DAY_MS = 86_400_000
+
+
+def _of(numbers: range, decided_at_ms: int, key: bytes = b"c0") -> list[Record]:
+    values = [json.loads(value) for value in decided(numbers.stop, "events")[numbers.start :]]
+    for value in values:
+        value["decision"]["decided_at"] = decided_at_ms
+        value["event"]["card"] = key.decode()
+    return [
+        Record("fraud-scores", 0, offset, 0, key, json.dumps(value).encode())
+        for offset, value in zip(numbers, values, strict=True)
+    ]
+
+
+def test_what_was_kept_long_enough_is_deleted_and_its_days_dropped(
+    store_settings: Settings, pipeline_file: Path
+) -> None:
+    store = made(store_settings)
+    target = target_of(pipeline_file, store)
+    now_ms = 20_500 * DAY_MS
+    target.write(_of(range(4), now_ms - 60 * DAY_MS) + _of(range(4, 6), now_ms - 29 * DAY_MS))
+    assert prune(store, "another", Retention(decisions="30d"), now_ms) == {"decisions": 0}
+    assert prune(store, "small", Retention(decisions="30d", alerts="1d"), now_ms) == {"decisions": 4, "alerts": 0}
+    assert [row["sequence"] for row in rows(store, decisions, decisions.c.sequence)] == [4, 5]
+    assert prune(store, "small", Retention(), now_ms) == {}
+    assert [row["action"] for row in rows(store, audit)].count("pruned") == 3
+    if store.is_postgresql:
+        with store.begin() as connection:
+            leaves = "SELECT count(*) FROM pg_partition_tree('decisions') WHERE isleaf"
+            assert connection.exec_driver_sql(leaves).scalar_one() == 1
+
+
+def test_a_person_erased_is_in_no_text_of_the_store(
+    store_settings: Settings, pipeline_file: Path, fraudstream: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """Decisions stay without what names the person; labels and dead letters that do go; others are untouched."""
+    subject = 'Jos\u00e9 "77%"'
+    store = made(store_settings)
+    target = target_of(pipeline_file, store)
+    target.write(_of(range(3), START_MS, subject.encode()) + _of(range(3, 5), START_MS))
+    letter = ("small", "letters", 0, 0, "events", 0, 9, "wrong_type", f"card: found {subject}", None, 1, None)
+    with store.begin() as connection:
+        insert_rows(connection, labels, [("small", "labels", 0, n, f"e{n}", "fraud", START_MS) for n in range(4)])
+        insert_rows(connection, dead_letters, [letter, (*letter[:3], 1, *letter[4:8], "another", None, 1, None)])
+    assert traces(store, subject) == {"decisions": 3, "dead_letters": 1}
+    environ = {} if store_settings.store_url is None else {"FRAUDSTREAM_STORE_URL": store_settings.store_url.reveal()}
+    done = fraudstream("erase", subject, "--json", env=environ)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["left"] == {}
+    assert {name: count for name, count in said["erased"].items() if count} == {
+        "decisions": 3, "labels": 3, "dead_letters": 1,
+    }  # fmt: skip
+    kept = rows(store, decisions, decisions.c.sequence)
+    assert [(row["key"], row["event"] == {}, row["outcome"]) for row in kept] == [
+        *[(None, True, "approve")] * 3,
+        *[("c0", False, "approve")] * 2,
+    ]
+    assert subject not in str(rows(store, audit))
+    assert rows(store, audit, audit.c.sequence)[-1]["action"] == "subject erased"
+
+
+def test_the_example_of_the_page_is_accepted(pipeline_file: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "retention.md"
+    example = re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[0]
+    pipeline_file.write_text(pipeline_file.read_text(encoding="utf-8") + example, encoding="utf-8")
+    assert find_plan(pipeline_file).pipeline.retention.suspicious == "2500d"
