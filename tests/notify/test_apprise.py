@@ -92,3 +92,9 @@ def test_redirects_are_not_followed() -> None:
 def test_an_address_that_apprise_does_not_know_is_said(url: str) -> None:
     with pytest.raises(ValueError, match="Apprise knows"):
         AppriseChannel(url)
+
+
+def test_a_channel_is_one_address() -> None:
+    """Several would be told again by every attempt at the one that fails."""
+    with pytest.raises(ValueError, match="more than one"):
+        AppriseChannel("json://localhost, json://127.0.0.1")

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fraudstream import __version__
+from fraudstream.kafka.tail import Record
+from fraudstream.settings import load_settings
+from fraudstream.sinks.alerts import AlertTarget
 from fraudstream.sinks.cef import CefSink, as_cef, parse_place
 from fraudstream.sinks.delivery import SinkUnavailable
 from fraudstream.sinks.load import load_sinks
+from fraudstream.store.migrate import open_store
 from fraudstream.testing.behaviour import Behaviour
-from fraudstream.testing.sinks import TIMEOUT_MS, SinkContract, alerts
+from fraudstream.testing.sinks import PIPELINE, TIMEOUT_MS, SinkContract, alerts
 from servers import CERTIFICATE, Syslog, server_tls, syslog
 
 
@@ -94,6 +100,29 @@ def test_who_is_not_trusted_gets_nothing(tmp_path: Path) -> None:
         with pytest.raises(SinkUnavailable, match="certificate"):
             load_sinks(tmp_path / "sinks.yaml", {})["siem"].deliver(alerts(0))
         assert server.lines == []
+
+
+def test_decisions_of_the_fuller_form_are_delivered_too_and_masked(tmp_path: Path) -> None:
+    """As `--all` reads them: an approved one among them, and nothing of the card but its last digits."""
+    event = msgspec.structs.replace(
+        PIPELINE.event,
+        fields=tuple(msgspec.structs.replace(each, sensitive=True) for each in PIPELINE.event.fields[:1]),
+    )
+    decision = {
+        "outcome": "approve", "score": 0.1, "risk_level": "LOW", "reasons": [], "rules": [], "features": {"n": 1},
+        "versions": {}, "event_at": 1, "decided_at": 1_767_225_600_000,
+        "input": {"topic": "events", "partition": 0, "offset": 4},
+    }  # fmt: skip
+    card = "4000111122223333"
+    value = json.dumps({"event": {"card": card, "amount": 12}, "decision": decision}).encode()
+    with syslog() as server:
+        sink, store = Logged(server).sink, open_store(load_settings(environ={}, folder=tmp_path))
+        target = AlertTarget(sink, store, msgspec.structs.replace(PIPELINE, event=event), "trial", tmp_path / "refused")
+        target.write([Record("scores", 0, 0, 0, card.encode(), value)])
+        (line,) = server.lines
+    assert "act=APPROVE" in line
+    assert "cs4=****3333" in line
+    assert card not in line
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,9 @@ class Notifier:
                     now_ms = _now_ms()
                     self._outbox.forget(now_ms - self._keep_ms, now_ms)
                 taken = self._step()
+                dead = [courier.name for courier in self._couriers if not courier.is_alive()]
+                if dead:  # better no notifier, which is noticed, than one that is silent
+                    raise RuntimeError(f"the thread of the {dead[0]} ended")
                 if until_caught_up and not taken and self._is_caught_up():
                     break
         finally:

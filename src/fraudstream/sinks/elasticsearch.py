@@ -30,7 +30,7 @@ from fraudstream.sinks.delivery import (
 
 ECS_VERSION = "8.11.0"
 DEFAULT_INDEX = "fraudstream-alerts"
-_BULK = "/_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason"
+_BULK = "/_bulk?filter_path=error,errors,items.*.status,items.*.error.type,items.*.error.reason"
 _SEVERITY = {RiskLevel.LOW: 21, RiskLevel.MEDIUM: 47, RiskLevel.HIGH: 73, RiskLevel.CRITICAL: 99}
 """As Elastic's own detection rules grade them."""
 _TAKEN = range(200, 300)

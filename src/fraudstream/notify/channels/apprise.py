@@ -39,6 +39,9 @@ class AppriseChannel:
         self._secrets = _secrets_of(url)
         if not self._service.add(url):
             raise ValueError("it is no URL that Apprise knows, or lacks a part")
+        if len(self._service) != 1:
+            # Where one of several failed, the others would be told again with each attempt.
+            raise ValueError("it is more than one URL; each needs a channel of its own")
         for plugin in self._service:
             # Its pauses between requests, seconds long, would use up the time of an attempt; the channel has a `limit`.
             plugin.request_rate_per_sec = 0
