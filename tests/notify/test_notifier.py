@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fraudstream.cli.notify import resend
-from fraudstream.errors import UsageError
 from fraudstream.notify.load import load_notifications
 from fraudstream.notify.notifier import Notifier, Summary
 from fraudstream.settings import Settings, load_settings
@@ -169,31 +167,28 @@ def test_killed_between_sending_and_recording_it_sends_the_same_again(desk: Desk
     assert all(bodies[request.headers["idempotency-key"]] == request.body for request in desk.server.requests)
 
 
-def test_what_fails_is_seen_and_can_be_sent_again(desk: Desk, fraudstream: Run) -> None:
+def test_what_fails_is_seen_and_can_be_sent_again(desk: Desk, command: Run) -> None:
     desk.server.behave(Behaviour.REFUSES)
     desk.declare(f"cases: {HOOK.replace('retry: {', 'retry: {attempts: 1, ')}")
     desk.alert(0)
     assert desk.tell().failed == 1
     assert "It has failed; see `fraudstream notify failed`." in desk.notes[0]
-    seen = fraudstream("notify", "failed", "--json")
+    seen = command("notify", "failed", "--json")
     assert seen.returncode == 1
     (failure,) = json.loads(seen.stdout)["notifications"]
     assert (failure["channel"], failure["attempts"]) == ("cases", 1)
     assert failure["title"] == f"HIGH {desk.bench.pipeline.name}: HIGH"
     assert "answered 503" in failure["last_error"]
-    assert fraudstream("notify", "resend", failure["notification_id"]).stdout == "1 notifications will be sent again\n"
+    assert command("notify", "resend", failure["notification_id"]).stdout == "1 notifications will be sent again\n"
     desk.server.behave(Behaviour.TAKES)
     assert desk.tell().sent == 1
     assert [request.headers["idempotency-key"] for request in desk.server.requests] == [failure["notification_id"]]
-    assert fraudstream("notify", "failed").stdout == "no notification has failed\n"
+    assert command("notify", "failed").stdout == "no notification has failed\n"
 
 
-def test_nothing_is_sent_again_by_a_slip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="Nothing is named"):
-        resend()
-    with pytest.raises(UsageError, match="No notification that failed is called no-such"):
-        resend(["no-such"])
+def test_nothing_is_sent_again_by_a_slip(command: Run) -> None:
+    assert "Nothing is named" in command("notify", "resend").stderr
+    assert "No notification that failed is called no-such" in command("notify", "resend", "no-such").stderr
 
 
 def test_the_store_may_go_away_and_come_back(desk: Desk, postgres: PostgresServer, unique_id: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,24 +35,36 @@ sinks:
 SINKS = ("splunk", "elastic", "syslog")
 
 
-def start(bench: Workbench, sink: str, *arguments: str) -> subprocess.Popen[str]:
+def start(bench: Workbench, sink: str) -> subprocess.Popen[str]:
     """A sink in a process of its own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FRAUDSTREAM_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "fraudstream", "sink", "to", sink, str(bench.file), "--json",
-         "-b", bench.settings.bootstrap_servers, *arguments],
-        cwd=bench.folder, env=clean | ENVIRON, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-m", "fraudstream", "sink", "to", sink, str(bench.file),
+         "-b", bench.settings.bootstrap_servers],
+        cwd=bench.folder, env=clean | ENVIRON, text=True,
     )  # fmt: skip
 
 
-def caught_up(bench: Workbench, *sinks: str) -> dict[str, dict[str, int]]:
-    """Runs sinks until they have delivered what there is; returns what each says it did."""
-    processes = {sink: start(bench, sink, "--until-caught-up") for sink in sinks}
-    said = {sink: process.communicate(timeout=60) for sink, process in processes.items()}
-    return {sink: json.loads(output)["summary"] for sink, (output, errors) in said.items() if not errors}
+@pytest.fixture
+def caught_up(command: Run, kafka_settings: Settings) -> Iterator[Callable[..., dict[str, int]]]:
+    """Runs a sink until it has delivered what there is; returns what it says it did."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def run(sink: str) -> dict[str, int]:
+        arguments = ("--until-caught-up", "--json", "-b", kafka_settings.bootstrap_servers)
+        done = command("sink", "to", sink, "pipeline.yaml", *arguments, env=ENVIRON)
+        assert done.returncode == 0, done.stderr
+        summary: dict[str, int] = json.loads(done.stdout)["summary"]
+        return summary
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
-def test_killed_while_it_delivers_nothing_is_lost(kafka_settings: Settings, tmp_path: Path, unique_id: str) -> None:
+def test_killed_while_it_delivers_nothing_is_lost(
+    kafka_settings: Settings, tmp_path: Path, unique_id: str, caught_up: Callable[[str], dict[str, int]]
+) -> None:
     """kill -9 when the systems have got the alerts and have not answered; the next run delivers all of them, the one
     after it only what is new."""
     bench = Workbench(kafka_settings, pipeline(partitions=1), tmp_path, unique_id)
@@ -71,10 +84,10 @@ def test_killed_while_it_delivers_nothing_is_lost(kafka_settings: Settings, tmp_
             assert stage.arrived() == []
             stage.behave(Behaviour.TAKES)
         expected = {"delivered": 20, "refused": 0, "others": 1, "interruptions": 0}
-        assert caught_up(bench, *SINKS) == dict.fromkeys(SINKS, expected)
+        assert {sink: caught_up(sink) for sink in SINKS} == dict.fromkeys(SINKS, expected)
         bench.produce(topic, [alert(n, topic=input_topic) for n in range(20, 25)])
         expected = {"delivered": 5, "refused": 0, "others": 0, "interruptions": 0}
-        assert caught_up(bench, "syslog") == {"syslog": expected}
+        assert caught_up("syslog") == expected
         for sink, stage in stages.items():
             count = 25 if sink == "syslog" else 20
             texts = stage.arrived()
@@ -83,13 +96,13 @@ def test_killed_while_it_delivers_nothing_is_lost(kafka_settings: Settings, tmp_
             assert len(texts) == count
 
 
-def test_check_says_every_problem(fraudstream: Run, tmp_path: Path) -> None:
+def test_check_says_every_problem(command: Run, tmp_path: Path) -> None:
     (tmp_path / "sinks.yaml").write_text(FILE.format(splunk=1, elastic=2, syslog=3))
-    wrong = fraudstream("sink", "check", env={"TOKEN": TOKEN})
+    wrong = command("sink", "check", env={"TOKEN": TOKEN})
     assert wrong.returncode == 1
     assert "sinks.elastic.api_key: the environment variable KEY is not set." in wrong.stdout
-    right = fraudstream("sink", "check", env=ENVIRON)
+    right = command("sink", "check", env=ENVIRON)
     assert (right.returncode, right.stdout) == (0, "sinks.yaml is ok: splunk, elastic, syslog\n")
-    unknown = fraudstream("sink", "to", "splnk", "retail", env=ENVIRON)
+    unknown = command("sink", "to", "splnk", "retail", env=ENVIRON)
     assert unknown.returncode == 2
     assert "no sink 'splnk'" in unknown.stderr
