@@ -141,12 +141,13 @@ def _latencies(seen: Statistics, between: str) -> str:
 def _show_summary(name: str, total: Statistics) -> None:
     latency = _latencies(total, " / ")
     degraded = f", {total.degraded:,} degraded" if total.degraded else ""
+    sample = f", {total.let_through:,} let through" if total.let_through else ""
     print(
         f"{name}: {total.events:,} events in {total.seconds:.1f} s = {total.decisions:,} decisions "
         f"+ {total.dead_letters:,} dead letters, in {total.transactions:,} transactions ({total.aborted:,} redone)\n"
         f"  approve {total.approved:,}   review {total.reviewed:,}   block {total.blocked:,}\n"
         f"  {total.alerts:,} alerts"
-        f", {total.late:,} late, {total.duplicates:,} duplicates{degraded}, {total.labels:,} labels\n"
+        f", {total.late:,} late, {total.duplicates:,} duplicates{degraded}{sample}, {total.labels:,} labels\n"
         f"  {total.keys:,} keys known, {total.evicted_keys_total:,} evicted ({total.evicted_early_total:,} early), "
         f"{total.pending_labels:,} labels waiting, {total.expired_labels_total:,} expired; "
         f"state {total.state_bytes / 2**20:,.0f} MB\n"

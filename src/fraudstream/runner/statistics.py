@@ -25,6 +25,7 @@ class Statistics(msgspec.Struct, kw_only=True):
         alerts: Decisions that were flagged and are no duplicates.
         late, duplicates, degraded: Decisions by flag.
         over_limit: Decisions reviewed because no more money may be approved without the model.
+        let_through: Decisions that would have been to block, approved as part of the declared sample.
         shadowed, shadow_skipped: Scores of challengers that were written, and decisions that none was asked about
             because the shadow had no time.
         rescored: Decisions made without the model that it has scored since.
@@ -58,6 +59,7 @@ class Statistics(msgspec.Struct, kw_only=True):
     duplicates: int = 0
     degraded: int = 0
     over_limit: int = 0
+    let_through: int = 0
     shadowed: int = 0
     shadow_skipped: int = 0
     rescored: int = 0
@@ -107,6 +109,7 @@ class Meter:
         totals.degraded += int(np.count_nonzero(decisions.degraded))
         if decisions.over_limit is not None:
             totals.over_limit += int(np.count_nonzero(decisions.over_limit))
+        totals.let_through += int(np.count_nonzero(decisions.let_through))
         totals.transactions += 1
         ages = np.clip(at_ms - decisions.batch.timestamp_ms, 0, LONGEST_MS)
         self._latencies += np.bincount(ages, minlength=LONGEST_MS + 1)
