@@ -53,12 +53,13 @@ def command(folder: Path, *arguments: str) -> tuple[dict[str, Any], Took]:
 
 
 def measured(events: int, took: Took) -> dict[str, object]:
-    """A measurement as it is kept."""
+    """A measurement as it is kept, with how many processes ran or waited meanwhile (the load of the last minute)."""
     return {
         "events": events,
         "seconds": round(took.wall_s, 1),
         "events_per_s": round(events / took.wall_s),
         "cpu_seconds": round(took.cpu_s, 1),
+        "others_running": round(os.getloadavg()[0], 1),
         "events_per_cpu_s": round(events / took.cpu_s),
     }
 
