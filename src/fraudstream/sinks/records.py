@@ -46,6 +46,7 @@ class _Decision(msgspec.Struct, frozen=True):
     duplicate_of: Raw
     event_at: _Instant
     decided_at: _Instant
+    explanation: Raw = Raw(b"null")
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -78,6 +79,7 @@ class _Alert(msgspec.Struct, frozen=True):
     event_at: str
     alert_at: str
     action_required: Literal["REVIEW", "BLOCK"]
+    explanation: Raw = Raw(b"null")
 
 
 class _Label(msgspec.Struct, frozen=True):
@@ -180,8 +182,8 @@ def _envelope(pipeline: Pipeline) -> Parser:
             (
                 name, place.topic, place.partition, place.offset, d.sequence, event_of.shown_id(d.event_id),
                 key_, event_of.amount(event), d.outcome, d.score, d.model_score, d.risk_level, d.threshold,
-                _text(d.reasons), _text(d.rules), _text(d.features), _text(d.versions), _text(d.flags),
-                _text(d.duplicate_of), event_of.text(event), d.event_at, d.decided_at,
+                _text(d.reasons), _text(d.rules), _text(d.explanation), _text(d.features), _text(d.versions),
+                _text(d.flags), _text(d.duplicate_of), event_of.text(event), d.event_at, d.decided_at,
             ),
         )  # fmt: skip
 
@@ -204,7 +206,7 @@ def _flat(pipeline: Pipeline) -> Parser:
         if pipeline.event.time is None and flat.scoring_latency_ms is not None:
             event_at = decided_at - flat.scoring_latency_ms  # Kafka's timestamp of the input is the event's time
         event_id = event_of.id(event) or flat.decision_id
-        key_, amount, nothing = event_of.shown_key(key), event_of.amount(event), (None,) * 5
+        key_, amount, nothing = event_of.shown_key(key), event_of.amount(event), (None,) * 6
         return Parsed(
             "decisions",
             (
@@ -230,7 +232,7 @@ def _alert(pipeline: Pipeline) -> Parser:
             (
                 pipeline.name, place.topic, place.partition, place.offset, _written(a.transaction_id), _written(a.key),
                 _written(a.amount), a.action_required.lower(), a.score, a.risk_level, _text(a.reasons), _text(a.rules),
-                _text(a.features), _text(a.versions), _parsed(a.event_at), _parsed(a.alert_at),
+                _text(a.explanation), _text(a.features), _text(a.versions), _parsed(a.event_at), _parsed(a.alert_at),
             ),
         )  # fmt: skip
 

@@ -6,7 +6,21 @@ import hashlib
 import json
 from collections.abc import Iterator
 
-from sqlalchemy import JSON, ColumnElement, Connection, String, Table, Text, cast, delete, func, or_, select, update
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    String,
+    Table,
+    Text,
+    cast,
+    delete,
+    func,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from fraudstream.store.engine import Store
 from fraudstream.store.tables import (
@@ -37,7 +51,7 @@ def erase(store: Store, subject: str) -> dict[str, int]:
     with store.change("subject erased", f"sha256:{digest}", changed) as connection:
         ids = select(decisions.c.event_id).where(decisions.c.key == subject)
         changed["labels"] = connection.execute(delete(labels).where(labels.c.event_id.in_(ids))).rowcount
-        nothing: dict[str, object] = {"event_id": None, "key": None, "features": {}}
+        nothing: dict[str, object] = {"event_id": None, "key": None, "features": {}, "explanation": null()}
         for table in (decisions, alerts):
             values = nothing | ({"event": {}} if "event" in table.c else {})
             of = or_(table.c.key == subject, *_naming(table, subject))
