@@ -141,6 +141,8 @@ def _latencies(seen: Statistics, between: str) -> str:
 def _show_summary(name: str, total: Statistics) -> None:
     latency = _latencies(total, " / ")
     degraded = f", {total.degraded:,} degraded" if total.degraded else ""
+    if total.over_limit:
+        degraded += f" ({total.over_limit:,} reviewed because of the limit without the model)"
     sample = f", {total.let_through:,} let through" if total.let_through else ""
     print(
         f"{name}: {total.events:,} events in {total.seconds:.1f} s = {total.decisions:,} decisions "
@@ -153,3 +155,8 @@ def _show_summary(name: str, total: Statistics) -> None:
         f"state {total.state_bytes / 2**20:,.0f} MB\n"
         f"  produce to commit p50 / p99: {latency}"
     )
+    if total.shadowed or total.shadow_skipped or total.rescored:
+        print(
+            f"  shadow: {total.shadowed:,} scores of challengers, {total.shadow_skipped:,} decisions passed over, "
+            f"{total.rescored:,} scored when the model was back"
+        )

@@ -40,7 +40,8 @@ class ModelWatch:
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        """Begins to watch."""
+        """Takes a first look, and begins to watch."""
+        self._look_safely()
         threading.Thread(target=self._watch, name="models", daemon=True).start()
 
     def close(self) -> None:
@@ -48,12 +49,14 @@ class ModelWatch:
         self._stopping.set()
 
     def _watch(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.look()
-            except Exception as error:  # the scorer goes on with what it has
-                self._say(f"the models cannot be looked at: {error!r}")
-            self._stopping.wait(LOOK_S)
+        while not self._stopping.wait(LOOK_S):
+            self._look_safely()
+
+    def _look_safely(self) -> None:
+        try:
+            self.look()
+        except Exception as error:  # the scorer goes on with what it has
+            self._say(f"The models cannot be looked at: {error!r}.")
 
     def look(self) -> None:
         """Loads what has a part now and had none at the last look."""

@@ -15,7 +15,7 @@ from fraudstream.define.fallback import MODEL_SCORE
 from fraudstream.engine.column import Floats
 from fraudstream.engine.decisions import Decisions
 from fraudstream.engine.program import Program
-from fraudstream.errors import DamagedModel, FraudstreamError
+from fraudstream.errors import DamagedModel
 from fraudstream.models.contributions import Contributions
 from fraudstream.models.registry import Registry
 from fraudstream.models.scorer import OnnxScorer, load_whole
@@ -111,13 +111,17 @@ class Serving:
         self._scorer = scorer
         self._alone_since_ms: int | None = None
         self._rescored = 0
+        self._rescoring: threading.Thread | None = None
         self._shadow: Shadow | None = None
         registry = registry_of(plan, settings)
         self._watch: ModelWatch | None = None
         if registry is not None and plan.pipeline.model is not None:
             self._watch = ModelWatch(registry, plan.pipeline.model.features, scorer.model if scorer else None)
             self._watch.start()
-            self._shadow = Shadow(plan, settings, lambda watch=self._watch: watch.challengers)  # type: ignore[misc]
+            self._shadow = Shadow(plan, settings, self._challengers)
+
+    def _challengers(self) -> tuple[OnnxScorer, ...]:
+        return () if self._watch is None else self._watch.challengers
 
     def ready(self, program: Program) -> frozenset[str]:
         """Gives the program the model for the next batch; returns what is switched off for it."""
@@ -135,16 +139,20 @@ class Serving:
         if MODEL_SCORE in decisions.off:
             if self._alone_since_ms is None:
                 self._alone_since_ms = decisions.decided_at_ms
-        elif self._alone_since_ms is not None and self._scorer is not None:
-            since_ms, self._alone_since_ms = self._alone_since_ms, None
-            model = self._scorer.model
-            threading.Thread(target=self._rescore, args=(model, since_ms), name="rescore", daemon=True).start()
+        elif self._alone_since_ms is not None and self._scorer is not None and not self._is_rescoring():
+            about = self._scorer.model, self._alone_since_ms
+            self._alone_since_ms = None
+            self._rescoring = threading.Thread(target=self._rescore, args=about, name="rescore", daemon=True)
+            self._rescoring.start()
+
+    def _is_rescoring(self) -> bool:
+        return self._rescoring is not None and self._rescoring.is_alive()
 
     def _rescore(self, model: OnnxScorer, since_ms: int) -> None:
         """Scores what was decided without the model while it was away."""
         try:
             done = rescore(self._plan, self._settings, model, since_ms=since_ms - CLOCKS_APART_MS)
-        except FraudstreamError as error:
+        except Exception as error:  # ONNX Runtime has no common base for its errors
             LOGGER.warning("what was decided without the model is not scored yet, use `fraudstream rescore`: %s", error)
             return
         self._rescored += done.scored

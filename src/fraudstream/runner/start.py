@@ -117,7 +117,8 @@ def _started(
     producer: AlternatingProducer | AtLeastOnceProducer
     if options.exactly_once:
         producer = AlternatingProducer(settings, member)
-        written = {name: count for name, count in topics.items() if name not in inputs}
+        transacted = {*(route.topic for route in plan.pipeline.routes), plan.pipeline.dead_letters.name}
+        written = {name: topics[name] for name in sorted(transacted)}
         consumer_of = partial(consuming, on_hanging=closer(settings, plan, producer, group, written))
     else:
         producer = AtLeastOnceProducer(settings)
