@@ -164,8 +164,9 @@ class Serving:
         )
 
     def told(self, seen: Statistics) -> Statistics:
-        """The statistics with what serves and what is switched off."""
-        version = None if self._scorer is None else self._scorer.version
+        """The statistics with what serves from the next batch on, and what is switched off."""
+        champion = None if self._watch is None else self._watch.champion
+        version = None if champion is None else champion.version
         told = msgspec.structs.replace(seen, model=version, off=tuple(sorted(self._switches.off)))
         if self._shadow is not None:
             told.shadowed, told.shadow_skipped = self._shadow.written, self._shadow.skipped
