@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -31,8 +33,9 @@ TURN, NOTICED, END = 20, 34, 46
 """Days: the new pattern begins, labels tell of it, and it is over."""
 
 
-def produce(bench: Workbench, some: Payments) -> None:
-    bench.produce(bench.pipeline.input.name, some.values, some.keys)
+def produce(bench: Workbench, *parts: Payments) -> None:
+    values, keys = ([each for part in parts for each in getattr(part, name)] for name in ("values", "keys"))
+    bench.produce(bench.pipeline.input.name, values, keys)
 
 
 def command(bench: Workbench, *arguments: str) -> subprocess.Popen[str]:
@@ -41,6 +44,12 @@ def command(bench: Workbench, *arguments: str) -> subprocess.Popen[str]:
         [PROGRAM, arguments[0], str(bench.file), *arguments[1:], "-b", bench.settings.bootstrap_servers, "--json"],
         cwd=bench.folder, env=clean, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+
+
+def slices(some: Payments, from_day: int, until_day: int) -> Iterator[Payments]:
+    """What comes in half an hour, one after another."""
+    for begin in range(from_day * 48, until_day * 48):
+        yield some.between(begin / 48, (begin + 1) / 48)
 
 
 def assert_once(bench: Workbench, decisions: list[dict[str, Any]], count: int) -> None:
@@ -56,7 +65,7 @@ def assert_once(bench: Workbench, decisions: list[dict[str, Any]], count: int) -
 def test_a_model_learns_a_new_fraud_pattern_while_decisions_are_made_exactly_once(
     kafka_settings: Settings, tmp_path: Path, unique_id: str
 ) -> None:
-    """Nobody lends a hand: labels tell of the loss, the better version is trained, promoted, and taken over live."""
+    """Nobody lends a hand: labels tell of the loss, the better version is trained, shadowed, promoted, and serves."""
     bench = Workbench(kafka_settings, find_pipeline("terminal-payments", environ={}), tmp_path, unique_id)
     plan, some = find_plan(bench.file), payments(END, TURN, 300)
     before = some.between(0, TURN).history(plan, tmp_path / "before")
@@ -69,26 +78,28 @@ def test_a_model_learns_a_new_fraud_pattern_while_decisions_are_made_exactly_onc
         bench.produce(bench.pipeline.labels.name, some.labels(NOTICED))
         first = some.between(0, NOTICED)
         produce(bench, first)
-        bench.wait_for(lambda: bench.committed_events() >= len(first.values))
+        bench.wait_for(lambda: bench.committed_events() >= len(first.values), timeout_s=180)
         retraining = command(
-            bench, "retrain", "--on-drift", "--look-every", "1s", "--over", "4d", "--label-delay", "1d"
-        )
-        registry, sent = Registry(tmp_path / "models", bench.pipeline.name), NOTICED * 1.0
+            bench, "retrain", "--on-drift", "--look-every", "1s", "--over", "4d", "--label-delay", "1d",
+            "--shadow", "60", "--shadow-within", "1m",
+        )  # fmt: skip
+        registry = Registry(tmp_path / "models", bench.pipeline.name)
+        traffic = slices(some, NOTICED, END)
         while registry.roles().champion == old:  # live traffic goes on meanwhile
             assert retraining.poll() is None, retraining.communicate()
-            sent = min(sent + 0.1, END - 6)
-            produce(bench, some.between(sent - 0.1, sent))
-            threading.Event().wait(0.1)
+            produce(bench, next(traffic))
+            time.sleep(0.1)
         new = registry.roles().champion
         retraining.terminate()
-        ended = json.loads(retraining.communicate(timeout=20)[0].splitlines()[0])
+        ended = json.loads(retraining.communicate(timeout=60)[0].splitlines()[0])
         assert (ended["step"], ended["version"]) == ("promoted", new)
-        threading.Event().wait(2.0)  # so long a running scorer may take to change over
-        produce(bench, some.between(sent, END))
-        bench.wait_for(lambda: bench.count(bench.scores) >= len(some.values))
+        while bench.decisions()[-1]["decision"]["versions"]["model"] == old:
+            produce(bench, next(traffic))
+        produce(bench, *traffic)
+        bench.wait_for(lambda: bench.count(bench.scores) >= len(some.values), timeout_s=180)
     finally:
         loop.stop()
-        running.join(30)
+        running.join(60)
     decisions = bench.decisions()
     assert_once(bench, decisions, len(some.values))
     versions = [version for version, _ in groupby(each["decision"]["versions"]["model"] for each in decisions)]
@@ -104,8 +115,13 @@ def test_a_model_learns_a_new_fraud_pattern_while_decisions_are_made_exactly_onc
         worth[version] = average_precision(curve_of(score, truth))
     assert worth[new] > worth[old] + 0.2, worth
 
+    shadowed = [json.loads(message.value()) for message in bench.read(bench.pipeline.shadow.name)]
+    live = {each["decision"]["event_id"]: each["decision"] for each in decisions}
+    assert len(shadowed) >= 60 and {each["version"] for each in shadowed} == {new}
+    assert all(live[each["event_id"]]["versions"]["model"] == each["live"]["version"] == old for each in shadowed)
+    assert all(live[each["event_id"]]["model_score"] == each["live"]["model_score"] for each in shadowed)
     history = json.loads(command(bench, "retrain", "--history").communicate(timeout=60)[0])
-    assert [entry["step"] for entry in history] == ["began", "trained", "compared", "promoted"]
+    assert [entry["step"] for entry in history] == ["began", "trained", "compared", "shadowed", "promoted"]
     assert history[0]["text"].startswith("drift: ")
     watched = json.loads(command(bench, "monitor", "--label-delay", "1d").communicate(timeout=60)[0])
     assert watched["skewed"] | {"features": {}} == {

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +29,7 @@ from fraudstream.errors import FraudstreamError, UsageError
 if TYPE_CHECKING:
     from fraudstream.models.registry import Registry
     from fraudstream.monitoring.diary import Diary, Entry
-    from fraudstream.monitoring.retraining import Retraining
+    from fraudstream.monitoring.retraining import Retraining, Shadowed
     from fraudstream.monitoring.triggers import Triggers
     from fraudstream.monitoring.watch import Sources, Watch
     from fraudstream.plan.plan import Plan
@@ -68,6 +69,10 @@ def command(
     gain: Annotated[
         float, typer.Option("--gain", help="So much more average precision than the champion's is asked for.")
     ] = 0.005,
+    shadow: Annotated[
+        int, typer.Option("--shadow", min=0, help="Wait for so many live decisions scored in the shadow; 0: do not.")
+    ] = 0,
+    shadow_within: Annotated[str, typer.Option("--shadow-within", help="How long to wait for them.")] = "1h",
     ask: Annotated[bool, typer.Option("--ask", help="Ask before a version is promoted.")] = False,
     history: Annotated[bool, typer.Option("--history", help="Show what was done so far, and do nothing.")] = False,
     bootstrap_servers: BootstrapServers = None,
@@ -106,7 +111,9 @@ def command(
         _, found = open_history(declared, data or declared.pipeline.input.name, column, None, time_column, settings)
         return found, truth_for(found, declared, label, truth, settings)
 
-    rule = Rule(gain, declared.pipeline.monitor.least_frauds, confirm=_confirm if ask else None)
+    within_s = duration("--shadow-within", shadow_within) / 1_000
+    beside = _shadow(settings, declared, registry, shadow, within_s, delay_ms) if shadow else None
+    rule = Rule(gain, declared.pipeline.monitor.least_frauds, beside, _confirm if ask else None)
     options = Options(test_share, delay_ms, seed=seed, settled=True)
     triggers = Triggers(
         None if every is None else duration("--every", every), on_drift, on_labels, duration("--pause", pause)
@@ -120,6 +127,24 @@ def command(
         if on_drift or on_labels:
             watched = _open_watch(settings, declared, registry, duration("--over", over), delay_ms)
         _go_on(retraining, triggers, watched, duration("--look-every", look_every) / 1_000, as_json)
+
+
+def _shadow(
+    settings: Settings, plan: Plan, registry: Registry, wanted: int, within_s: float, delay_ms: int
+) -> Callable[[str], Shadowed]:
+    """Waits until a version was scored beside so many live decisions of the champion, and judges it."""
+    from fraudstream.monitoring.comparison import Comparison, compare
+    from fraudstream.monitoring.shadow import await_shadow
+
+    def beside(version: str) -> Shadowed:
+        champion = registry.roles().champion or ""
+
+        def compared() -> Comparison:
+            return compare(plan, settings, [version], champion, delay_ms)[0]
+
+        return await_shadow(compared, wanted, within_s, plan.pipeline.monitor.least_frauds)
+
+    return beside
 
 
 def _open_watch(
