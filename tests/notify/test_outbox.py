@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from datetime import time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from fraudstream.define.decision import Outcome, RiskLevel
@@ -20,7 +24,7 @@ from fraudstream.notify.message import Message, Undelivered
 from fraudstream.notify.outbox import Outbox
 from fraudstream.notify.select import Taken, digest, meets
 from fraudstream.outbound import parse_address
-from fraudstream.settings import Settings
+from fraudstream.settings import Settings, load_settings
 from fraudstream.store.engine import connect
 from fraudstream.store.migrate import upgrade
 from runner.small import START_MS, pipeline
@@ -218,3 +222,45 @@ def test_what_cannot_help_is_not_tried_again_and_what_is_asked_for_is_heeded(des
     message = desk.claim(77_000)
     assert desk.claims.not_sent(message, Undelivered("Gone.", for_good=True), 77_000) is None
     assert [each.last_error for each in failures(desk.store)] == ["Gone."]
+
+
+def test_no_alert_is_lost_or_told_twice_between_taking_and_claiming(desk: Desk) -> None:
+    """Alerts are put into notifications while these are claimed, as fast as both can."""
+    told: list[str] = []
+    taking = threading.Event()
+
+    def claim() -> None:
+        while not taking.is_set() or desk.claims.due_at() is not None:
+            message = desk.claims.claim(0)
+            if isinstance(message, Message):
+                told.extend(desk.ids(message))
+                desk.claims.sent(message, 0)
+
+    couriers = [threading.Thread(target=claim) for _ in range(2)]
+    for courier in couriers:
+        courier.start()
+    for first in range(0, 600, 5):
+        desk.take(*(taken(number) for number in range(first, first + 5)))
+    taking.set()
+    for courier in couriers:
+        courier.join(30)
+    assert sorted(told) == sorted(f"e{number}" for number in range(600))
+
+
+def test_a_card_number_is_in_no_notification_and_not_in_the_store(tmp_path: Path) -> None:
+    """Of a sensitive key the last digits are told; the whole is neither in the message nor in the database's file."""
+    card = "4000111122223333"
+    small = pipeline()
+    fields = tuple(msgspec.structs.replace(field, sensitive=field.name == "card") for field in small.event.fields)
+    guarded = msgspec.structs.replace(small, event=msgspec.structs.replace(small.event, fields=fields))
+    place = {"topic": "events", "partition": 0, "offset": 1}
+    decision = {"outcome": "block", "score": 1, "risk_level": "HIGH", "reasons": [], "decided_at": 1, "input": place}
+    envelope = json.dumps({"event": {"id": "e1", "card": card, "amount": 5}, "decision": decision}).encode()
+    desk = Desk(load_settings(environ={}, folder=tmp_path), repeats=Repeats(after_ms=1))
+    desk.take(Taken(read_alert(guarded, envelope, card.encode()), card.encode(), 1))
+    message = desk.claim()
+    assert "****3333" in message.body
+    assert card not in str(message)
+    kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert b"****3333" in kept
+    assert card.encode() not in kept
