@@ -66,6 +66,8 @@ class Settings:
         kafka_properties: Further librdkafka properties, passed on as they are.
         store_url: The database of the operational store, with its password; None: SQLite in the project folder.
         lake_url: The folder or bucket of the lake, such as `s3://bucket/fraud`; None: in the project folder.
+        model_key: Signs models and verifies their signatures.
+        model_signatures: OPTIONAL, or REQUIRED: a model that is not signed is refused.
         project_folder: Where fraudstream keeps the local broker, state and databases.
     """
 
@@ -85,6 +87,8 @@ class Settings:
     project_folder: Path
     pipelines_folder: Path
     models_folder: Path
+    model_key: Secret | None
+    model_signatures: str
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
@@ -109,6 +113,7 @@ class _Kind(NamedTuple):
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_DEMANDS = ("OPTIONAL", "REQUIRED")
 _KINDS: dict[str, _Kind] = {
     "bootstrap_servers": _Kind("kafka", default="localhost:9092"),
     "security_protocol": _Kind("kafka", words=_PROTOCOLS, default="PLAINTEXT"),
@@ -126,6 +131,8 @@ _KINDS: dict[str, _Kind] = {
     "project_folder": _Kind("", path=True, default=".fraudstream"),
     "pipelines_folder": _Kind("", path=True, default="pipelines"),
     "models_folder": _Kind("", path=True, default="models"),
+    "model_key": _Kind("", secret=True),
+    "model_signatures": _Kind("", words=_DEMANDS, default="OPTIONAL"),
 }
 _NOT_PASSED_ON = {
     "bootstrap.servers": "bootstrap_servers",

@@ -71,6 +71,28 @@ def test_the_reference_is_how_inputs_and_score_were_distributed_over_the_test(
     assert kept.score.counts[-1] == 0 and kept.score.high is not None and kept.score.high <= 1
 
 
+def test_the_card_says_what_it_was_made_of_what_it_is_worth_and_where_not_to_trust_it(
+    simulated: Simulated, tmp_path: Path
+) -> None:
+    done = trained("terminal-payments", simulated, tmp_path)
+    manifest, card = done.manifest, done.manifest.card
+    assert card is not None and manifest.golden is not None
+    assert (card.training.events, card.test.events) == (done.split.stop.stop, manifest.metrics["events"])
+    assert card.parameters["num_leaves"] == 16 and card.seed == OPTIONS.seed
+    low, high = card.intervals["average_precision"]
+    assert low < manifest.metrics["average_precision"] < high
+    quarters = [each for each in card.segments if each.name.startswith("amount")]
+    assert len(quarters) == 4
+    assert sum(each.events for each in quarters) == manifest.metrics["events"]
+    assert sum(each.frauds for each in quarters) == manifest.metrics["frauds"]
+    assert {"night = 0", "night = 1"} <= {each.name for each in card.segments}
+    assert len(manifest.calibration) > 5 and "held out" in card.calibration
+    assert len(manifest.golden.scores) == 16 and max(manifest.golden.scores) > min(manifest.golden.scores)
+    text = (done.folder / "card.md").read_text()
+    for words in ("| training | ", "95 % of bootstrap samples", "## Limits", "7d late", "`TX_AMOUNT`", "`rounds` 400"):
+        assert words in text
+
+
 @pytest.mark.parametrize("name", ["retail", "user-activity"])
 def test_the_same_history_and_seed_give_the_same_bytes(name: str, simulated: Simulated, tmp_path: Path) -> None:
     first, again = (trained(name, simulated, tmp_path / part) for part in ("a", "b"))

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from fraudstream.errors import UsageError
+from fraudstream.errors import SettingError, UsageError
+from fraudstream.models.seal import Seal, use_seal
 from fraudstream.settings import Settings, load_settings
 
 BootstrapServers = Annotated[
@@ -27,6 +28,7 @@ SetValues = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. sasl_username=scorer; repeatable."),
 ]
+_SHORTEST_KEY = 32
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -47,4 +49,23 @@ def settings_from(
         flags[name.strip()] = value
     if bootstrap_servers is not None:
         flags["bootstrap_servers"] = bootstrap_servers
-    return load_settings(flags, config)
+    settings = load_settings(flags, config)
+    use_seal(_seal_of(settings))
+    return settings
+
+
+def _seal_of(settings: Settings) -> Seal:
+    """Which signatures of models this process trusts."""
+    key, demanded = settings.model_key, settings.model_signatures == "REQUIRED"
+    if key is not None and len(key.reveal()) < _SHORTEST_KEY:
+        raise SettingError(
+            f"model_key (from {settings.origin('model_key')}) is shorter than {_SHORTEST_KEY} characters.",
+            "Make one with `openssl rand -hex 32`.",
+        )
+    if demanded and key is None:
+        raise SettingError(
+            f"model_signatures is REQUIRED (from {settings.origin('model_signatures')}), and no model_key "
+            "verifies them.",
+            "Set FRAUDSTREAM_MODEL_KEY, or name a file that holds it with model_key_file.",
+        )
+    return Seal(None if key is None else key.reveal().encode(), demanded)

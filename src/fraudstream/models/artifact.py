@@ -3,6 +3,8 @@
     models/<name>/<version>/model.onnx
     models/<name>/<version>/contributions.msgpack   for models that can say what each input contributes
     models/<name>/<version>/manifest.json
+    models/<name>/<version>/manifest.sig    its signature, where the process that wrote it had a key (`models/seal.py`)
+    models/<name>/<version>/card.md         what a person should know about it
 
 A version is the hash of the ONNX file. An artefact is written beside its place and moved there whole, so a reader never
 meets half of one. Which version serves is for `models/registry.py` to say.
@@ -19,10 +21,24 @@ from pathlib import Path
 import msgspec
 
 from fraudstream.errors import DamagedModel
+from fraudstream.models.card import Card, card_text
 from fraudstream.models.reference import Reference
+from fraudstream.models.seal import SIGNATURE, check_signature, signature_of
 
 CONTRIBUTIONS = "contributions.msgpack"
 ADVICE = "Train it again, or promote another version with `fraudstream model promote`."
+
+
+class Golden(msgspec.Struct, frozen=True, kw_only=True):
+    """A few inputs and the scores the model gave them when it was made: a scorer gives the same, or does not serve.
+
+    Attributes:
+        inputs: Rows of inputs, None where null.
+        scores: Their scores.
+    """
+
+    inputs: tuple[tuple[float | None, ...], ...]
+    scores: tuple[float, ...]
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +60,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         data: What it was trained on, for people.
         metrics: What was measured on held-out data.
         test: Names that data: metrics of manifests that name the same test can be compared.
+        calibration: Points (score, probability of fraud), both rising; straight lines between them. Empty: the score
+            says nothing about probability.
+        golden: Inputs and what came of them.
+        card: What people should know; `card.md` says it in words.
         reference: How inputs and score were distributed on it; None of a model that was made elsewhere.
     """
 
@@ -60,6 +80,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     data: str = ""
     metrics: dict[str, float] = {}
     test: str = ""
+    calibration: tuple[tuple[float, float], ...] = ()
+    golden: Golden | None = None
+    card: Card | None = None
     reference: Reference | None = None
 
 
@@ -88,7 +111,12 @@ def save_artifact(folder: Path, manifest: Manifest, onnx: bytes, contributions: 
         (draft / "model.onnx").write_bytes(onnx)
         if contributions:
             (draft / CONTRIBUTIONS).write_bytes(contributions)
-        (draft / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+        written = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+        signature = signature_of(written)
+        (draft / "manifest.json").write_bytes(written)
+        if signature is not None:
+            (draft / SIGNATURE).write_text(signature + "\n", encoding="utf-8")
+        (draft / "card.md").write_text(card_text(manifest), encoding="utf-8")
         if target.exists():
             shutil.rmtree(target)
         os.replace(draft, target)
@@ -105,7 +133,11 @@ def load_version(folder: Path, name: str, version: str) -> Artifact:
     place = home / version
     try:
         onnx = (place / "model.onnx").read_bytes()
-        manifest = msgspec.json.decode((place / "manifest.json").read_bytes(), type=Manifest)
+        written = (place / "manifest.json").read_bytes()
+        signed = place / SIGNATURE
+        signature = signed.read_text(encoding="utf-8", errors="replace").strip() if signed.exists() else None
+        check_signature(name, version, written, signature)
+        manifest = msgspec.json.decode(written, type=Manifest)
         contributions = (place / CONTRIBUTIONS).read_bytes() if manifest.contributions else b""
     except (OSError, msgspec.MsgspecError) as error:
         raise DamagedModel(

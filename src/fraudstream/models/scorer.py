@@ -12,6 +12,8 @@ from fraudstream.models.artifact import ADVICE, Artifact, load_version
 from fraudstream.models.contributions import Contributions, Contributor, read_contributor
 
 Floats = npt.NDArray[np.float64]
+GOLDEN_TOLERANCE = 1e-6
+"""Between a golden score and what a scorer gives on whatever machine: float32 models differ in their last digits."""
 
 _LANES = 16
 """Rows are filled up to a multiple of it: ONNX Runtime computes what does not fill a vector register by other
@@ -27,7 +29,7 @@ class OnnxScorer:
 
     Raises:
         ModelError: The artefact was trained for other features.
-        DamagedModel: It is not a model that ONNX Runtime can run.
+        DamagedModel: It is not a model that ONNX Runtime can run, or gives other scores than when it was made.
     """
 
     def __init__(self, artifact: Artifact, features: tuple[str, ...]) -> None:
@@ -56,6 +58,25 @@ class OnnxScorer:
         self._contributor = _contributor(artifact)
         self._quantiles = np.array(manifest.quantiles, np.float64)
         self.manifest = manifest
+        self._check_golden()
+
+    def _check_golden(self) -> None:
+        """The model still gives what it gave when it was made: on this machine, with this version of ONNX Runtime."""
+        golden = self.manifest.golden
+        if golden is None:
+            return
+        name = f"The model {self.manifest.name!r}, version {self.manifest.version},"
+        try:
+            found = self.score([np.array(column, np.float64) for column in zip(*golden.inputs, strict=True)])
+            difference = float(np.abs(found - np.array(golden.scores)).max())
+        except Exception as error:  # ONNX Runtime has no common base for its errors
+            raise DamagedModel(f"{name} fails on its golden inputs: {error}.", ADVICE) from error
+        if not difference <= GOLDEN_TOLERANCE:  # also where it is not a number
+            raise DamagedModel(
+                f"{name} gives its {len(golden.scores)} golden inputs scores that differ by up to {difference:g} from "
+                f"those it gave when it was made; {GOLDEN_TOLERANCE:g} is allowed.",
+                ADVICE,
+            )
 
     @property
     def version(self) -> str:
@@ -68,9 +89,7 @@ class OnnxScorer:
         matrix = self._matrix(inputs, -(-n // _LANES) * _LANES)
         raw = self._session.run([self.manifest.output], {self._input: matrix})[0]
         scores: Floats = (raw if raw.ndim == 1 else raw[:, -1])[:n].astype(np.float64)
-        if len(self._quantiles):
-            shares = np.linspace(0.0, 1.0, len(self._quantiles))
-            scores = np.interp(scores, self._quantiles, shares)
+        scores = scores_of(scores, self._quantiles)
         return np.where(np.isfinite(scores), np.clip(scores, 0.0, 1.0), np.nan)
 
     def contributions(self, inputs: list[Floats]) -> Contributions | None:
@@ -86,6 +105,11 @@ class OnnxScorer:
             matrix[: len(values), column] = values
         np.nan_to_num(matrix, copy=False, nan=self.manifest.missing)
         return matrix
+
+
+def scores_of(raw: Floats, quantiles: Floats | tuple[float, ...]) -> Floats:
+    """float64[n]: the scores of raw ones by a manifest's curve."""
+    return np.interp(raw, quantiles, np.linspace(0.0, 1.0, len(quantiles))) if len(quantiles) else raw
 
 
 def load_whole(folder: Path, name: str, version: str, features: tuple[str, ...]) -> OnnxScorer:

@@ -19,6 +19,7 @@ from fraudstream.evaluate.calibration import calibrate
 from fraudstream.evaluate.curves import auc_roc, average_precision, curve_of
 from fraudstream.evaluate.daily import precision_of_top_keys
 from fraudstream.training.dataset import Dataset
+from fraudstream.training.probability import fit_probability
 from fraudstream.training.score_map import best_threshold
 from fraudstream.training.split import FEWEST_EVENTS, STOP_SHARE, Split
 from fraudstream.training.trainers import Show, fit
@@ -137,10 +138,13 @@ def _fold(model: ModelRef, dataset: Dataset, protocol: Protocol, test_from_ms: i
             "Both kinds are needed. Choose longer or other test periods.",
         )
     fitted = fit(model, dataset, split, protocol.seed, lambda *_: None)
-    threshold = (
-        None if fitted.held is None else best_threshold(fitted.held, dataset.fraud_known_by(test_from_ms)[split.stop])
-    )
-    measures = evaluate_fold(fitted.model.predict(dataset.matrix[rows]), rows, dataset, protocol.top_keys, threshold)
+    threshold, curve = None, None
+    if fitted.held is not None:
+        held = dataset.fraud_known_by(test_from_ms)[split.stop]
+        threshold, curve = best_threshold(fitted.held, held), fit_probability(fitted.held, held)
+    raw = fitted.model.predict(dataset.matrix[rows])
+    probability = None if curve is None else curve.of(raw)
+    measures = evaluate_fold(raw, rows, dataset, protocol.top_keys, threshold, probability)
     return Fold(
         train_from_ms,
         train_until_ms,
@@ -154,7 +158,12 @@ def _fold(model: ModelRef, dataset: Dataset, protocol: Protocol, test_from_ms: i
 
 
 def evaluate_fold(
-    raw: Floats, rows: Int64s, dataset: Dataset, top_keys: int, threshold: float | None
+    raw: Floats,
+    rows: Int64s,
+    dataset: Dataset,
+    top_keys: int,
+    threshold: float | None,
+    probability: Floats | None = None,
 ) -> dict[str, float]:
     """What a model's raw scores of some rows are worth.
 
@@ -163,12 +172,13 @@ def evaluate_fold(
         rows: int64[m], the rows of the data set.
         top_keys: How many keys investigators can look at in a day.
         threshold: The raw score that alerts; None: none is known, and what rests on it is left out.
+        probability: float64[m], what the scores say of the probability of fraud; None: nothing.
 
     Returns:
-        `auc`, `ap` (average precision) and `brier`; with a key field `cp` (the share of a day's `top_keys` keys that
-        are compromised, mean over days); with a threshold `calibration_error`, `precision`, `recall`; with an amount as
-        well `money_caught` (the share of the frauds' amounts that was alerted) and `money_disturbed` (the share of the
-        genuine events' amounts that was).
+        `auc` and `ap` (average precision); with a key field `cp` (the share of a day's `top_keys` keys that are
+        compromised, mean over days); with probabilities `brier` and `calibration_error`; with a threshold `precision`
+        and `recall`; with an amount as well `money_caught` (the share of the frauds' amounts that was alerted) and
+        `money_disturbed` (the share of the genuine events' amounts that was).
     """
     assert dataset.fraud is not None
     fraud = dataset.fraud[rows]
@@ -177,11 +187,11 @@ def evaluate_fold(
     if dataset.key is not None:
         days = dataset.event_at_ms[rows] // DAY_MS
         found["cp"] = float(precision_of_top_keys(raw, fraud, dataset.key[rows], days, top_keys).mean())
+    if probability is not None:
+        calibration = calibrate(probability, fraud)
+        found |= {"brier": calibration.brier, "calibration_error": calibration.error}
     if threshold is None:
         return found
-    # Raw scores of a supervised model are probabilities; those of an anomaly model are not.
-    calibration = calibrate(raw, fraud)
-    found |= {"brier": calibration.brier, "calibration_error": calibration.error}
     alert = raw >= threshold
     right = int((alert & fraud).sum())
     found |= {"precision": right / max(int(alert.sum()), 1), "recall": right / int(fraud.sum())}

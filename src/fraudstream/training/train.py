@@ -13,18 +13,29 @@ from msgspec.structs import replace
 
 from fraudstream.define.decision import ModelRef
 from fraudstream.errors import DataError, ModelError, UsageError
+from fraudstream.evaluate.calibration import calibrate
 from fraudstream.models.artifact import Artifact, Manifest, version_of
 from fraudstream.models.registry import Registry
-from fraudstream.models.scorer import OnnxScorer
+from fraudstream.models.scorer import OnnxScorer, scores_of
 from fraudstream.plan.plan import Plan
+from fraudstream.training.card import golden_of, make_card
 from fraudstream.training.dataset import Dataset, make_dataset
 from fraudstream.training.forest import OUTPUT
 from fraudstream.training.history import History
 from fraudstream.training.metrics import measure
+from fraudstream.training.probability import fit_probability
 from fraudstream.training.reference import make_reference
 from fraudstream.training.score_map import anchored, best_threshold, ranked
 from fraudstream.training.split import Split, split_by_time
-from fraudstream.training.trainers import Fitted, Show, TrainedModel, fit, is_supervised, require_libraries
+from fraudstream.training.trainers import (
+    Fitted,
+    Show,
+    TrainedModel,
+    fit,
+    is_supervised,
+    parameters_of,
+    require_libraries,
+)
 from fraudstream.training.truth import Truth
 from fraudstream.units import MILLISECONDS, format_duration, format_instant
 
@@ -155,10 +166,10 @@ def _finish(
     show("verifying", 0, 1)
     raw = OnnxScorer(Artifact(manifest, onnx), model.features)
     _verify(raw, fitted.model, dataset, split)
-    threshold: float | None
+    threshold, curve = None, None
     if fitted.held is not None:
-        assert dataset.fraud is not None
-        threshold = best_threshold(fitted.held, dataset.fraud_known_by(split.trained_at_ms)[split.stop])
+        known = dataset.fraud_known_by(split.trained_at_ms)[split.stop]
+        threshold, curve = best_threshold(fitted.held, known), fit_probability(fitted.held, known)
         quantiles = () if threshold is None else anchored(threshold, policy.review_threshold)
     else:
         training = _score(raw, dataset, slice(0, split.stop.stop))
@@ -169,10 +180,34 @@ def _finish(
     fraud = None if dataset.fraud is None else dataset.fraud[split.test]
     score = _score(scorer, dataset, split.test)
     metrics = measure(score, fraud, policy.review_threshold, policy.block_threshold)
-    reference = make_reference(dataset.matrix[split.test], model.features, model.missing, score)
-    manifest = replace(manifest, metrics=metrics, test=_name_of_test(dataset, split.test), reference=reference)
+    if curve is not None:
+        points = zip(scores_of(curve.raw, quantiles).tolist(), curve.probability.tolist(), strict=True)
+        manifest = replace(manifest, calibration=tuple(points))
+        if fraud is not None and fraud.any():
+            probability = curve.of(_score(raw, dataset, split.test))
+            calibration = calibrate(probability, fraud)
+            metrics |= {"calibration_error": calibration.error, "brier": calibration.brier}
+    show("measuring", 0, 1)
+    manifest = replace(
+        manifest,
+        metrics=metrics,
+        test=_name_of_test(dataset, split.test),
+        reference=make_reference(dataset.matrix[split.test], model.features, model.missing, score),
+        golden=golden_of(dataset.matrix[split.test], score),
+        card=make_card(
+            dataset,
+            split,
+            score,
+            model.features,
+            policy.review_threshold,
+            parameters_of(model),
+            options.seed,
+            "" if curve is None else curve.how,
+            history.absent,
+        ),
+    )
     folder = Registry(models_folder, manifest.name).add(manifest, onnx, contributions, by="fraudstream train")
-    show("verifying", 1, 1)
+    show("measuring", 1, 1)
     return Trained(manifest, folder, dataset, split, threshold)
 
 

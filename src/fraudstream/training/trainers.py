@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,12 @@ class Fitted(NamedTuple):
 def is_supervised(model: ModelRef) -> bool:
     """Whether it learns from known frauds; its raw score is a probability then."""
     return model.trainer != ISOLATION_FOREST
+
+
+def parameters_of(model: ModelRef) -> dict[str, Any]:
+    """The trainer's parameters, those at their defaults among them."""
+    defaults = lightgbm.PARAMETERS if model.trainer == LIGHTGBM else isolation_forest.PARAMETERS
+    return defaults | dict(model.parameters)
 
 
 def require_libraries(model: ModelRef) -> None:
