@@ -124,6 +124,22 @@ def test_the_test_period_comes_after_training_and_the_gap_in_which_labels_are_un
     assert split.test.stop == len(at_ms)
 
 
+def test_a_span_of_training_ends_where_all_of_it_ends_and_begins_so_long_before(
+    simulated: Simulated, tmp_path: Path
+) -> None:
+    plan = find_plan("terminal-payments", environ={})
+    events, truth = simulated("terminal-payments", ".parquet")
+    history = History(events, plan.pipeline.event)
+    known = truth_of_file(truth, plan.pipeline.event, len(history))
+    done = train(plan, tmp_path, history, known, replace(OPTIONS, train_span_ms=14 * 86_400_000))
+    at_ms, split = done.dataset.event_at_ms, done.split
+    assert split.learn.start > 0 and done.manifest.card is not None
+    test_at_ms = at_ms[split.test.start]
+    assert test_at_ms - 21 * 86_400_000 <= at_ms[split.learn.start] < test_at_ms - 20 * 86_400_000
+    assert at_ms[split.stop.stop - 1] < test_at_ms - 7 * 86_400_000
+    assert done.manifest.card.training.events == split.stop.stop - split.learn.start
+
+
 def test_an_artefact_that_scores_otherwise_than_its_trainer_is_not_saved(
     simulated: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

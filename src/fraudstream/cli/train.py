@@ -40,6 +40,9 @@ def command(
     without: Without = None,
     time_column: TimeColumn = None,
     test_share: Annotated[float, typer.Option("--test-share", help="Share of events, the latest, for the test.")] = 0.3,
+    train_span: Annotated[
+        str | None, typer.Option("--train-span", help="How long a time is learned from; default: all before the test.")
+    ] = None,
     label_delay: Annotated[str, typer.Option("--label-delay", help="How long after an event its label comes.")] = "7d",
     alert_share: Annotated[
         float, typer.Option("--alert-share", help="Isolation Forest: share of events to send to review.")
@@ -72,7 +75,8 @@ def command(
     require_libraries(declared.pipeline.model)
     plan, history = open_history(declared, data, column, without, time_column, settings)
     known = truth_for(history, plan, label, truth, settings)
-    options = Options(test_share, delay_ms, alert_share, seed)
+    span_ms = None if train_span is None else duration("--train-span", train_span)
+    options = Options(test_share, delay_ms, alert_share, seed, span_ms)
     with progress() as show:
         done = train(plan, settings.models_folder, history, known, options, show)
     note_rejected(history)
@@ -92,8 +96,8 @@ def _document(done: Trained, history: History, seconds: float) -> dict[str, obje
         "rows": len(history),
         "rejected": dict(history.rejected.rows),
         "duplicates": done.dataset.duplicates,
-        "trained_on": split.stop.stop,
-        "train_from": format_instant(int(at_ms[0])),
+        "trained_on": split.stop.stop - split.learn.start,
+        "train_from": format_instant(int(at_ms[split.learn.start])),
         "train_until": format_instant(int(at_ms[split.stop.stop - 1])),
         "test_from": format_instant(int(at_ms[split.test.start])),
         "test_until": format_instant(int(at_ms[-1])),
@@ -116,7 +120,7 @@ def _print(done: Trained, plan: Plan, seconds: float) -> None:
         return f"  {name:<6} {first} to {last}   {rows.stop - rows.start:>9,} events{frauds}"
 
     print(f"{done.manifest.name}: {done.manifest.trainer} {done.manifest.version} in {seconds:.1f} s")
-    print(part("train", slice(0, split.stop.stop)))
+    print(part("train", slice(split.learn.start, split.stop.stop)))
     if split.gap_ms:
         print(f"  gap    {format_duration(split.gap_ms)}: labels come that late")
     print(part("test", split.test))

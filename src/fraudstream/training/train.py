@@ -53,6 +53,7 @@ class Options:
         label_delay_ms: How long after an event its label comes.
         alert_share: Isolation Forest: the share of events that its score sends to review.
         seed: Of everything random.
+        train_span_ms: How long a time is learned from; None: all of the history before the test.
         settled: Whether the latest events are left out, whose label may not have come yet.
         trained_at: The instant the manifest names, ISO 8601; now unless given.
     """
@@ -61,6 +62,7 @@ class Options:
     label_delay_ms: int = 7 * MILLISECONDS["d"]
     alert_share: float = 0.01
     seed: int = 1
+    train_span_ms: int | None = None
     settled: bool = False
     trained_at: str | None = None
 
@@ -128,7 +130,7 @@ def train(
                 "Give a longer history, or a shorter --label-delay.",
             )
     with history.explained():
-        split = split_by_time(dataset.event_at_ms, options.test_share, delay_ms)
+        split = split_by_time(dataset.event_at_ms, options.test_share, delay_ms, options.train_span_ms)
         fitted = fit(model, dataset, split, options.seed, show)
     return _finish(plan, model, models_folder, history, dataset, split, options, fitted, show)
 
@@ -172,7 +174,7 @@ def _finish(
         threshold, curve = best_threshold(fitted.held, known), fit_probability(fitted.held, known)
         quantiles = () if threshold is None else anchored(threshold, policy.review_threshold)
     else:
-        training = _score(raw, dataset, slice(0, split.stop.stop))
+        training = _score(raw, dataset, slice(split.learn.start, split.stop.stop))
         threshold = float(np.quantile(training, 1 - options.alert_share))
         quantiles = ranked(training, options.alert_share, policy.review_threshold)
     manifest = replace(manifest, quantiles=quantiles)
