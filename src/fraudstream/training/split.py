@@ -59,8 +59,8 @@ def split_by_time(event_at_ms: Int64s, test_share: float, gap_ms: int, span_ms: 
         span = format_duration(max(int(event_at_ms[-1] - event_at_ms[0]) // 3_600_000, 1) * 3_600_000)
         gap = f" and a gap of {format_duration(gap_ms)} before it, in which labels are not known yet" if gap_ms else ""
         raise DataError(
-            f"The history of {n:,} events over {span} leaves {stop - first:,} to learn from and {n - start:,} to test on: "
-            f"{test_share:.0%} are for the test{gap}.",
+            f"The history of {n:,} events over {span} leaves {stop - first:,} to learn from and {n - start:,} to test "
+            f"on: {test_share:.0%} are for the test{gap}.",
             f"Both need {FEWEST_EVENTS}. Give a longer history"
             + (", or a shorter --label-delay." if gap_ms else ", or another --test-share."),
         )
