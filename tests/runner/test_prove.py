@@ -53,6 +53,8 @@ def test_a_decision_is_proved_from_the_log_and_a_changed_record_is_not(
     bench.produce(bench.pipeline.input.name, values, keys)
     score_here(bench)
     second = save(bench, 0.001)
+    # Labels that come after events of a later time were decided: those did not know them.
+    bench.produce(labels_topic.name, [label(i, True, START_MS + 80_000) for i in range(41, 80, 2)])
     # Long after its like, so late; and a second copy.
     more = [event(500, START_MS - 7_200_000, card="c0"), values[190], event(501, card="c1", amount=950)]
     bench.produce(bench.pipeline.input.name, more, [b"c0", keys[190], b"c1"])
@@ -61,7 +63,8 @@ def test_a_decision_is_proved_from_the_log_and_a_changed_record_is_not(
     alerted = next(each for each in decisions if each["outcome"] == "block" and each["versions"]["model"] == first)
     late = next(each for each in decisions if "late" in each["flags"])
     copy = next(each for each in decisions if "duplicate" in each["flags"])
-    for each in (alerted, late, copy, decisions[0], decisions[150]):
+    assert decisions[150]["features"]["shop_frauds"] < decisions[-1]["features"]["shop_frauds"]
+    for each in (alerted, late, copy, decisions[0], decisions[150], decisions[-1]):
         place = f"{each['input']['topic']}/{each['input']['partition']}/{each['input']['offset']}"
         found = proved(bench, place, *kafka)
         assert found["proved"] and found["notes"] == []
@@ -75,7 +78,12 @@ def test_a_decision_is_proved_from_the_log_and_a_changed_record_is_not(
     file, labels = tmp_path / "decisions.jsonl", tmp_path / "labels.jsonl"
     lines = [message.value() for message in bench.read(bench.scores)]
     file.write_bytes(b"\n".join(lines))
-    labels.write_bytes(b"\n".join(message.value() for message in bench.read(labels_topic.name)))
+    labels.write_bytes(
+        b"\n".join(
+            message.value().replace(b"{", f'{{"arrived_at": {message.timestamp()[1]}, '.encode(), 1)
+            for message in bench.read(labels_topic.name)
+        )
+    )
     from_files = ("--decisions", str(file), "--labels", str(labels))
     assert proved(bench, "e150", *from_files)["proved"]
     count = json.loads(next(line for line in lines if b'"event_id":"e150"' in line))["decision"]["features"]["card_sum"]

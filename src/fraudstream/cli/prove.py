@@ -62,7 +62,7 @@ def command(
     settings = settings_from(bootstrap_servers, config, values)
     candidates = _candidates(pipeline, settings.pipelines_folder)
     outputs, source = _outputs(settings, candidates, decisions)
-    found, about, ledger = find(outputs, decision, source)
+    found, about, ledger = find(outputs, decision, source, {each.pipeline.input.name for each in candidates})
     plan = _decided_by(candidates, found)
     past, known = _past(plan, settings, found, ledger, outputs, decisions, data, labels)
     scorer = recorded_scorer(plan, found, settings.models_folder)

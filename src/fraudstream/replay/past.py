@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from fraudstream.engine.batch import Batch
@@ -23,6 +24,13 @@ from fraudstream.training.history import History
 
 UNKNOWN_MS = -1
 CHUNK = 8_192
+
+
+class _Arrival(msgspec.Struct):
+    arrived_at: int = UNKNOWN_MS
+
+
+_ARRIVAL = msgspec.json.Decoder(_Arrival)
 
 
 @dataclass
@@ -143,11 +151,14 @@ def labels_in_topic(settings: Settings, plan: Plan) -> PastLabels | None:
     if labels is None or not plan.label_retention_ms:
         return None
     records = list(_read(settings, labels.name))
-    return _labels(plan, [each.value for each in records], records)
+    times = np.array([each.timestamp_ms for each in records], np.int64)
+    return _labels(
+        plan, [each.value for each in records], times, np.array([each.partition for each in records], np.int64)
+    )
 
 
 def labels_in_file(plan: Plan, path: Path) -> PastLabels:
-    """The label records in a file, one a line.
+    """The label records in a file, one a line; a member `arrived_at`, epoch milliseconds, says when each reached Kafka.
 
     Raises:
         DataError: It cannot be read.
@@ -156,7 +167,16 @@ def labels_in_file(plan: Plan, path: Path) -> PastLabels:
         lines: list[bytes | None] = [line for line in path.read_bytes().splitlines() if line.strip()]
     except OSError as failed:
         raise DataError(f"{path} cannot be read: {failed.strerror}.", "Give a file of label records.") from None
-    return _labels(plan, lines, None)
+    return _labels(
+        plan, lines, np.array([_arrived_at(line) for line in lines], np.int64), np.zeros(len(lines), np.int64)
+    )
+
+
+def _arrived_at(line: bytes | None) -> int:
+    try:
+        return _ARRIVAL.decode(line or b"").arrived_at
+    except ValueError:  # no label either, and said so where labels are decoded
+        return UNKNOWN_MS
 
 
 def batch_of(plan: Plan, decoder: Decoder, past: Past, rows: slice, topic: str) -> Batch:
@@ -232,14 +252,9 @@ def _past(
     )
 
 
-def _labels(plan: Plan, values: list[bytes | None], records: list[Record] | None) -> PastLabels:
+def _labels(plan: Plan, values: list[bytes | None], times: Int64s, partition: Int64s) -> PastLabels:
     event = plan.pipeline.event
     field = event.field(event.id or "")
-    count = len(values)
-    times, partition = np.full(count, UNKNOWN_MS, np.int64), np.zeros(count, np.int64)
-    if records is not None:
-        times = np.array([each.timestamp_ms for each in records], np.int64)
-        partition = np.array([each.partition for each in records], np.int64)
     is_integer = field is not None and field.type is FieldType.INTEGER
     decoded = decode_labels(values, times, integer_ids=is_integer)
     rows = np.flatnonzero(decoded.ok)

@@ -11,7 +11,6 @@ import numpy as np
 import orjson
 
 from fraudstream.define.fallback import OVER_LIMIT
-from fraudstream.engine.column import Int64s
 from fraudstream.engine.decode import Decoder
 from fraudstream.engine.encode import Encoder, mask
 from fraudstream.engine.fallback import Account
@@ -22,9 +21,9 @@ from fraudstream.errors import DamagedModel, DataError, ModelError
 from fraudstream.models.artifact import load_version
 from fraudstream.models.scorer import OnnxScorer
 from fraudstream.plan.plan import Plan
+from fraudstream.replay.label_order import LabelOrder, RecordedLabels
 from fraudstream.replay.past import CHUNK, UNKNOWN_MS, Past, PastLabels, batch_of
 from fraudstream.replay.recorded import Decision, Output
-from fraudstream.state.ids import Labels
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,6 @@ class Proof:
         return all(each.equal for each in self.compared)
 
 
-BY_TIME = "by the time they were given, as while catching up"
-BY_ARRIVAL = "by when they reached Kafka, as live"
-
-
 def recorded_scorer(plan: Plan, decision: Decision, models_folder: Path) -> OnnxScorer | None:
     """The model that a decision names; None where it was decided without one.
 
@@ -129,8 +124,8 @@ def prove(
 ) -> Proof:
     """Computes a decision again from what came before it.
 
-    The place of labels among events is not on record. The loop merges both by their times while it catches up, and
-    takes labels as they come when live: the proof holds if one of the two gives the recorded bytes.
+    The place of labels among events is not on record; the proof holds if one of the orders that there are (see
+    `label_order`) gives the recorded bytes.
 
     Args:
         plan: The plan of the recorded version.
@@ -143,11 +138,13 @@ def prove(
     Raises:
         DataError: A record is no event.
     """
-    orders = [BY_TIME] if labels is None or (labels.timestamp_ms == UNKNOWN_MS).all() else [BY_TIME, BY_ARRIVAL]
-    proofs = [_prove_once(plan, scorer, decision, about, past, labels, order) for order in orders[:1]]
-    if not proofs[0].holds and len(orders) > 1:
-        proofs.append(_prove_once(plan, scorer, decision, about, past, labels, orders[1]))
-    return next((proof for proof in proofs if proof.holds), proofs[0])
+    is_one = labels is None or bool((labels.timestamp_ms == UNKNOWN_MS).all())
+    proofs: list[Proof] = []
+    for order in [LabelOrder.BY_TIME] if is_one else list(LabelOrder):
+        proofs.append(_prove_once(plan, scorer, decision, about, past, labels, order))
+        if proofs[-1].holds:
+            return proofs[-1]
+    return min(proofs, key=lambda proof: sum(len(each.differences) for each in proof.compared))
 
 
 def _prove_once(
@@ -157,12 +154,12 @@ def _prove_once(
     about: Sequence[Output],
     past: Past,
     labels: PastLabels | None,
-    order: str,
+    order: LabelOrder,
 ) -> Proof:
     program, decoder = Program(plan, scorer), Decoder(plan.pipeline.event)
     state = program.new_state()
     topic = decision.input.topic
-    waiting = WaitingRecords(labels, order)
+    waiting = RecordedLabels(labels, order)
     last = len(past) - 1
     amount = plan.pipeline.event.amount
     sample, spent = LetThroughSample(plan) if plan.pipeline.policy.let_through is not None else None, Spent()
@@ -188,38 +185,7 @@ def _prove_once(
         value = encoder.encode(output.form, made, np.zeros(1, np.int64))[0][0]
         found = () if value == output.value else tuple(differences(output.value, value, _sensitive(plan)))
         compared.append(Compared(output.source, output.form, len(output.value), value == output.value, found))
-    return Proof(last, waiting.taken, None if labels is None else order, tuple(compared))
-
-
-class WaitingRecords:
-    """Labels in the order in which they are assumed to have come."""
-
-    def __init__(self, labels: PastLabels | None, order: str) -> None:
-        self._by_time = order is BY_TIME
-        self._newest = np.iinfo(np.int64).min
-        self.taken = 0
-        self._labels = labels
-        if labels is None:
-            return
-        at_ms = labels.decoded.labelled_at_ms.copy() if self._by_time else labels.timestamp_ms.copy()
-        for partition in np.unique(labels.partition):
-            rows = labels.partition == partition
-            at_ms[rows] = np.maximum.accumulate(at_ms[rows])  # a partition's records keep their order
-        self._order = np.argsort(at_ms, kind="stable")
-        self._at_ms = at_ms[self._order]
-
-    def due(self, event_at_ms: Int64s, decided_at_ms: Int64s) -> Labels:
-        """The labels that come before the last of these events, with their places among them."""
-        if self._labels is None:
-            return Labels.none()
-        instants = np.maximum(np.maximum.accumulate(event_at_ms if self._by_time else decided_at_ms), self._newest)
-        self._newest = instants[-1]
-        end = int(np.searchsorted(self._at_ms, self._newest, side="right"))
-        rows, at_ms = self._order[self.taken : end], self._at_ms[self.taken : end]
-        self.taken = end
-        found = self._labels.decoded
-        position = np.searchsorted(instants, at_ms, side="left").astype(np.int64)
-        return Labels(position, found.low[rows], found.high[rows], found.fraud[rows], found.labelled_at_ms[rows])
+    return Proof(last, waiting.taken, None if labels is None else order.value, tuple(compared))
 
 
 def _sensitive(plan: Plan) -> frozenset[str]:

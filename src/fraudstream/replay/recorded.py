@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -199,13 +199,16 @@ Outputs = Callable[[], Iterable[Output]]
 """Reads output records from their beginning, each time it is called."""
 
 
-def find(outputs: Outputs, wanted: str, source: str) -> tuple[Decision, list[Output], Ledger]:
+def find(
+    outputs: Outputs, wanted: str, source: str, inputs: Collection[str] = ()
+) -> tuple[Decision, list[Output], Ledger]:
     """A decision, all records about it, and the ledger of its input.
 
     Args:
         outputs: The output records; read twice, because only after once it is known which belong together.
         wanted: An event id, or coordinates written `topic/partition/offset`.
         source: What is read, for people.
+        inputs: The input topics whose decisions are preferred, where several share topics of decisions and ids.
 
     Raises:
         DataError: There is no such decision.
@@ -218,7 +221,9 @@ def find(outputs: Outputs, wanted: str, source: str) -> tuple[Decision, list[Out
             continue
         ledgers.setdefault(decision.input.topic, Ledger()).note(decision)
         # Of several copies the first was decided on its own; a duplicate is asked for by its coordinates.
-        if found is None and wanted in (str(decision.event_id), str(decision.place)):
+        if wanted in (str(decision.event_id), str(decision.place)) and (
+            found is None or (decision.input.topic in inputs and found.input.topic not in inputs)
+        ):
             found = decision
     if found is None:
         raise DataError(

@@ -13,8 +13,8 @@ from fraudstream.engine.column import Bools, Int64s, UInt64s
 from fraudstream.engine.contribute import key_of
 from fraudstream.engine.decode import Decoder
 from fraudstream.plan.plan import Plan
+from fraudstream.replay.label_order import LabelOrder, RecordedLabels
 from fraudstream.replay.past import CHUNK, Past, PastLabels
-from fraudstream.replay.prove import BY_TIME, WaitingRecords
 from fraudstream.schema.event import Event
 from fraudstream.state.ids import Labels
 from fraudstream.training.dataset import WaitingLabels
@@ -137,7 +137,7 @@ class RecordedSource:
     def steps(self, plan: Plan) -> Iterator[Step]:
         """The history from its beginning."""
         past, decoder = self._past, Decoder(plan.pipeline.event)
-        waiting = WaitingRecords(self._labels if plan.label_retention_ms else None, BY_TIME)
+        waiting = RecordedLabels(self._labels if plan.label_retention_ms else None, LabelOrder.BY_BOTH)
         verdicts = None if self._labels is None else _Verdicts(self._labels)
         for start in range(0, len(self), CHUNK):
             rows = slice(start, min(start + CHUNK, len(self)))
