@@ -21,6 +21,7 @@ from fraudstream.engine.encode import Encoder
 from fraudstream.engine.program import Program
 from fraudstream.errors import UsageError
 from fraudstream.plan.compile import plan_of
+from fraudstream.replay.contenders import shared
 from fraudstream.replay.past import Past, batch_of
 from fraudstream.state.ids import Labels
 
@@ -165,3 +166,27 @@ def test_the_backtest_counts_hits_money_overlap_and_dead_rules(tmp_path: Path) -
     assert found["overlap"][codes.index("BIG")][codes.index("WEB")] == both > 0
     with pytest.raises(UsageError, match="--rule 'amount' is not understood"):
         said("backtest", file, "--data", data, "--rule", "amount")
+
+
+def test_a_model_that_two_share_scores_once() -> None:
+    """The same inputs, null among them, are remembered; others are scored."""
+    asked = []
+
+    class Model:
+        version = "v"
+
+        def score(self, inputs: list[Any]) -> Any:
+            asked.append(inputs)
+            return inputs[0] * 2
+
+        def contributions(self, inputs: list[Any]) -> None:
+            return None
+
+    one, other = shared(Model(), Model())
+    assert one is other and one is not None
+    first = [np.array([1.0, np.nan]), np.array([3.0, 4.0])]
+    scores = one.score(first)
+    again = one.score([each.copy() for each in first])
+    assert len(asked) == 1 and np.array_equal(scores, again, equal_nan=True) and again is not scores  # type: ignore[arg-type]
+    one.score([np.array([1.0, 2.0]), np.array([3.0, 4.0])])
+    assert len(asked) == 2

@@ -29,6 +29,7 @@ from fraudstream.errors import DataError, UsageError
 from fraudstream.units import format_instant, format_money
 
 if TYPE_CHECKING:
+    from fraudstream.engine.program import Scorer
     from fraudstream.plan.plan import Plan
     from fraudstream.replay.compare import Comparison
     from fraudstream.replay.decided import OnRecord
@@ -92,7 +93,7 @@ def command(
     """
     from fraudstream.pipelines import find_plan
     from fraudstream.replay.compare import compare
-    from fraudstream.replay.contenders import scorer_for
+    from fraudstream.replay.contenders import scorer_for, shared
     from fraudstream.replay.run import Contender, run
 
     started = time.monotonic()
@@ -107,16 +108,18 @@ def command(
     delay_ms = duration("--label-delay", label_delay)
     before: Contender | OnRecord
     source: FileSource | RecordedSource
+    theirs: Scorer | None = scorer_for(changed, settings.models_folder, model)
     with progress() as show:
         if data is not None:
             plan, changed, source = from_file(
                 declared, changed, data, column, without, time_column, label, truth, delay_ms, settings
             )
-            before = Contender(plan, _scorer(plan, settings), len(source))
+            champion, theirs = shared(scorer_for(plan, settings.models_folder), theirs)
+            before = Contender(plan, champion, len(source))
         else:
             source, before = _on_record(declared, settings, decisions, labels, delay_ms)
             before.only_between(from_ms, to_ms)
-        after = Contender(changed, scorer_for(changed, settings.models_folder, model), len(source))
+        after = Contender(changed, theirs, len(source))
         contenders = [after] if data is None else [before, after]
         _require_segments(contenders[0].plan, segment or [])  # type: ignore[union-attr]
         facts = run(
@@ -165,12 +168,6 @@ def from_file(
         return History(history.source, event, pairs(column or []), time_column)
 
     return plan, plan_without(changed, without or []), FileSource(history, reopen, known, delay_ms)
-
-
-def _scorer(plan: Plan, settings: Settings) -> Any:
-    from fraudstream.replay.contenders import scorer_for
-
-    return scorer_for(plan, settings.models_folder)
 
 
 def _on_record(
