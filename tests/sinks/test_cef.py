@@ -120,7 +120,8 @@ def test_decisions_of_the_fuller_form_are_delivered_too_and_masked(tmp_path: Pat
         target = AlertTarget(sink, store, msgspec.structs.replace(PIPELINE, event=event), "trial", tmp_path / "refused")
         target.write([Record("scores", 0, 0, 0, card.encode(), value)])
         (line,) = server.lines
-    assert "act=APPROVE" in line
+    assert " fraudstream - decision - CEF:0|" in line
+    assert "|APPROVE|LOW trial|3|" in line
     assert "cs4=****3333" in line
     assert card not in line
 

@@ -69,7 +69,7 @@ class Claims:
         this = notifications.c.notification_id == message.id
         with self._store.begin(read_only=True) as connection:
             attempts = connection.execute(select(notifications.c.attempts).where(this)).scalar_one()
-        changes: dict[str, Any] = {"last_error": str(failure)}
+        changes: dict[str, Any] = {"last_error": str(failure).replace("\0", "")}  # PostgreSQL takes no such text
         retry = self._channel.retry
         if failure.for_good or attempts >= retry.attempts:
             self._record(message, changes | {"state": FAILED})

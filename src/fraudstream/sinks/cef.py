@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple, Self
 
 from fraudstream import __version__
-from fraudstream.define.decision import RiskLevel
+from fraudstream.define.decision import Outcome, RiskLevel
 from fraudstream.define.part import Part
 from fraudstream.engine.alerts import Document, instant_of
 from fraudstream.outbound import RequestFailed, connect
-from fraudstream.sinks.delivery import DEFAULT_TIMEOUT_MS, Refused, SinkUnavailable, declared_tls
+from fraudstream.sinks.delivery import DEFAULT_TIMEOUT_MS, Refused, SinkUnavailable, declared_tls, headline
 
 _LOCAL0 = 16
 _SYSLOG = {RiskLevel.LOW: 5, RiskLevel.MEDIUM: 4, RiskLevel.HIGH: 3, RiskLevel.CRITICAL: 2}
@@ -152,19 +152,20 @@ def syslog_message(alert: Document, host: str) -> str:
     """One alert as one line: RFC 5424's header, then CEF."""
     level = RiskLevel(alert["risk_level"])
     priority = _LOCAL0 * 8 + _SYSLOG[level]
-    return f"<{priority}>1 {alert['alert_at']} {host} fraudstream - alert - {as_cef(alert)}"
+    kind = "decision" if alert["action_required"] == Outcome.APPROVE.upper() else "alert"
+    return f"<{priority}>1 {alert['alert_at']} {host} fraudstream - {kind} - {as_cef(alert)}"
 
 
 def as_cef(alert: Document) -> str:
     """One alert in the Common Event Format; what it has no value for is left out."""
     level = RiskLevel(alert["risk_level"])
-    name = f"{level} {alert['pipeline']}: {', '.join(alert['reasons'])}"
-    head = ("CEF:0", "fraudstream", "fraudstream", __version__, alert["action_required"], name, str(_CEF[level]))
+    action = alert["action_required"]
+    head = ("CEF:0", "fraudstream", "fraudstream", __version__, action, headline(alert), str(_CEF[level]))
     amount, score = alert["amount"], alert["score"]
     values = {
         "rt": instant_of(alert),
         "externalId": alert["alert_id"],
-        "act": alert["action_required"],
+        "act": action,
         "cat": "fraud",
         "reason": ", ".join(alert["reasons"]) or None,
         **_custom("cs1", "pipeline", alert["pipeline"]),

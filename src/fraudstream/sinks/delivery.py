@@ -59,6 +59,12 @@ class Sink(Protocol):
         ...
 
 
+def headline(alert: Document) -> str:
+    """An alert in a few words: risk level, pipeline and reasons."""
+    reasons = ", ".join(alert["reasons"])
+    return f"{alert['risk_level']} {alert['pipeline']}" + (f": {reasons}" if reasons else "")
+
+
 def halved(alerts: Sequence[Document], deliver: Callable[[Sequence[Document]], list[Refused]]) -> list[Refused]:
     """Delivers in two parts what is too much at once; one alert that is too much by itself is refused."""
     if len(alerts) == 1:

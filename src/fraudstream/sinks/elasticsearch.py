@@ -26,6 +26,7 @@ from fraudstream.sinks.delivery import (
     declared_address,
     declared_tls,
     halved,
+    headline,
 )
 
 ECS_VERSION = "8.11.0"
@@ -146,7 +147,7 @@ def as_ecs(alert: Document) -> dict[str, Any]:
     return {
         "@timestamp": alert["alert_at"],
         "ecs": {"version": ECS_VERSION},
-        "message": f"{level} {alert['pipeline']}: {', '.join(alert['reasons'])}",
+        "message": headline(alert),
         "event": {
             **threat,
             "module": "fraudstream",
