@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -177,3 +178,20 @@ def test_the_first_model_that_is_made_while_a_scorer_runs_serves(bench: Workbenc
         version = add(bench, 0.001)
         at_work.until(lambda each: each["versions"].get("model") == version, 2)
     assert {tuple(each["decision"]["flags"]) for each in assert_once(bench)} == {("degraded",), ()}
+
+
+def test_what_was_not_committed_before_a_crash_is_decided_once_by_the_model_of_after(bench: Workbench) -> None:
+    """The scorer dies in a transaction of the old model; the promotion comes before the next start."""
+    values, keys = events(90)
+    topic = bench.pipeline.input.name
+    old = save(bench, 0.001)
+    bench.produce(topic, values[:30], keys[:30])
+    scorer(bench).run(until_caught_up=True)
+    bench.produce(topic, values[30:60], keys[30:60])
+    dying = bench.start(env={"FRAUDSTREAM_FAILPOINT": "before-offsets:1:0", "FRAUDSTREAM_TEST_MODE": "1"})
+    assert dying.wait(60) == -signal.SIGKILL
+    new = save(bench, 0.0005)
+    bench.produce(topic, values[60:], keys[60:])
+    scorer(bench).run(until_caught_up=True)
+    decisions = assert_once(bench)
+    assert [each["decision"]["versions"]["model"] for each in decisions] == [old] * 30 + [new] * 60

@@ -8,11 +8,14 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from fraudstream.cli.lazy import load_command
-from fraudstream.define.decision import Action, ModelRef, Rule
+from fraudstream.define.decision import Action, ModelRef, Policy, Rule
+from fraudstream.define.fallback import By, Fallback
 from fraudstream.errors import DataError, ModelError
+from fraudstream.runner.switches import turn
 from fraudstream.settings import Settings
 
 from .small import START_MS, event, events, label, pipeline, score_here
@@ -127,3 +130,22 @@ def test_what_is_not_at_hand_is_named_with_what_to_do(kafka_settings: Settings, 
     bench.change(rules=(Rule(code="HIGH", when="amount >= 901", action=Action.BLOCK),))
     with pytest.raises(DataError, match=r"other versions of .*: pipeline \w+ \(here \w+\), rules .* explain FILE"):
         proved(bench, "e3", *kafka)
+
+
+def test_decisions_made_without_the_model_or_a_rule_are_proved(
+    kafka_settings: Settings, tmp_path: Path, unique_id: str
+) -> None:
+    """What was off is on record, and so is what was reviewed because no more money might be approved."""
+    policy = Policy(fallback=(Fallback(by=By.AMOUNT, review_from=800, at_most=2_000),))
+    declared = msgspec.structs.replace(pipeline(model=ModelRef(features=FEATURES)), policy=policy)
+    bench = Workbench(kafka_settings, declared, tmp_path, unique_id)
+    turn(kafka_settings, bench.pipeline, "HIGH", off=True, by="ann", reason="test")
+    bench.produce(bench.pipeline.input.name, *events(30))
+    score_here(bench)
+    decisions = [each["decision"] for each in bench.decisions()]
+    assert all(each["off"] == ["MODEL_SCORE", "HIGH"] and each["rules"] == [] for each in decisions)
+    kinds = {tuple(each["reasons"]): each["event_id"] for each in decisions}
+    assert set(kinds) == {(), ("FALLBACK_AMOUNT",), ("FALLBACK_LIMIT",)}
+    for wanted in kinds.values():
+        found = proved(bench, wanted, "-b", kafka_settings.bootstrap_servers)
+        assert found["proved"], found
