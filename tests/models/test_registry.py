@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from fraudstream.errors import DamagedModel, ModelError
+from fraudstream.models.artifact import Golden
 from fraudstream.models.gate import Evidence
 from fraudstream.models.registry import MOST_CHALLENGERS, Change, Registry, Roles
 from runner.tiny_model import FEATURES, failing_model, manifest_of, tiny_model
@@ -74,12 +75,14 @@ def test_a_worse_or_incomparable_version_needs_a_reason_that_is_kept(registry: R
     registry.promote(other, FEATURES, by="bob", tolerance=1, evidence=Evidence(champion=1, challenger=0, test="x"))
 
 
-@pytest.mark.parametrize("what", ["hash", "unloadable", "failing", "nothing but NaN", "missing", "features"])
+@pytest.mark.parametrize("what", ["hash", "unloadable", "failing", "nothing but NaN", "missing", "features", "golden"])
 def test_a_broken_version_never_takes_the_place_of_a_good_one(registry: Registry, what: str) -> None:
     good = add(registry, 1)
     broken = {"unloadable": b"no model", "nothing but NaN": tiny_model(float("nan")), "failing": failing_model(rows=3)}
     raw = broken.get(what, tiny_model(2))
-    parts = {"features": FEATURES[::-1]} if what == "features" else {}
+    parts: dict[str, Any] = {"features": FEATURES[::-1]} if what == "features" else {}
+    if what == "golden":  # it was 0.5 where it was made
+        parts = {"golden": Golden(inputs=((0.1, 1.0),), scores=(0.5,))}
     place = registry.add(manifest_of(NAME, raw, **parts), raw, by="ann")
     if what == "hash":
         (place / "model.onnx").write_bytes(tiny_model(7))
@@ -93,6 +96,13 @@ def test_a_broken_version_never_takes_the_place_of_a_good_one(registry: Registry
         registry.challenge(place.name, FEATURES, by="bob")
     assert registry.roles().champion == good
     assert registry.history() == before
+
+
+def test_in_place_of_a_broken_champion_nothing_has_to_be_shown(registry: Registry) -> None:
+    broken, good = add(registry, 1, **measured(0.9)), add(registry, 2, **measured(0.1))
+    (registry.folder / NAME / broken / "model.onnx").unlink()
+    registry.promote(good, FEATURES, by="bob")
+    assert registry.roles().champion == good
 
 
 def test_rollback_goes_back_step_by_step_and_not_to_what_was_taken_back(registry: Registry) -> None:

@@ -180,14 +180,22 @@ class Registry:
             if force and not reason:
                 raise ModelError("A promotion against the gate needs a reason.", "Give one: it is kept in the history.")
             before = roles.champion
-            if before not in (None, version) and evidence is None:
-                evidence = from_manifests(self.folder, self.name, before, version)
-            if not force and before not in (None, version):
-                require_not_worse(self.name, version, evidence, tolerance)
+            if before is not None and before != version and self._is_whole(before, features):
+                evidence = evidence or from_manifests(self.folder, self.name, before, version)
+                if not force:
+                    require_not_worse(self.name, version, evidence, tolerance)
             entry = self._note(Change.PROMOTE, version, before, version, by, reason, forced=force, evidence=evidence)
             self._write("current", [version])
             self._write_challengers([each for each in roles.challengers if each != version])
             return entry
+
+    def _is_whole(self, version: str, features: tuple[str, ...]) -> bool:
+        """Whether a version could serve; against one that cannot, nothing has to be shown."""
+        try:
+            load_whole(self.folder, self.name, version, features)
+        except ModelError:
+            return False
+        return True
 
     def rollback(self, features: tuple[str, ...], *, by: str, reason: str = "") -> Entry:
         """Makes the champion before the present one the champion again; a second one goes back further.
