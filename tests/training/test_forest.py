@@ -51,7 +51,7 @@ def boosted() -> tuple[lightgbm.BoostedTrees, Matrix]:
     noise = np.random.default_rng(2).normal(0, 40, len(matrix))
     fraud = matrix[:, 0] + 30 * matrix[:, 1] + noise > 250
     held = np.arange(len(matrix)) >= 16_000
-    return lightgbm.fit(matrix, fraud, held, 1, {}, lambda done, most: None)[0], matrix
+    return lightgbm.fit(matrix, fraud, held, np.ones(len(fraud)), 1, {}, lambda done, most: None)[0], matrix
 
 
 def test_boosted_trees_give_lightgbms_probabilities_on_100_000_rows(

@@ -43,12 +43,21 @@ def _file(trees: Sequence[Tree], inputs: int, last: list[Any], constants: dict[s
     from onnx import TensorProto, helper, numpy_helper
 
     ensemble = helper.make_node("TreeEnsemble", ["wide"], ["sum"], domain="ai.onnx.ml", **_attributes(trees))
+    nodes = [helper.make_node("Cast", [INPUT], ["wide"], to=TensorProto.DOUBLE), ensemble, *last]
+    tensors = [numpy_helper.from_array(np.array(value, np.float64), name) for name, value in constants.items()]
+    return model_bytes(nodes, "forest", inputs, tensors)
+
+
+def model_bytes(nodes: list[Any], name: str, inputs: int, constants: list[Any]) -> bytes:
+    """The ONNX file of a graph: float32[n, inputs] in, float64[n, 1] out."""
+    from onnx import TensorProto, helper
+
     graph = helper.make_graph(
-        [helper.make_node("Cast", [INPUT], ["wide"], to=TensorProto.DOUBLE), ensemble, *last],
-        "forest",
+        nodes,
+        name,
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", inputs])],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.DOUBLE, ["n", 1])],
-        [numpy_helper.from_array(np.array(value, np.float64), name) for name, value in constants.items()],
+        constants,
     )
     opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="fraudstream")

@@ -24,6 +24,8 @@ _EULER = float(np.euler_gamma)
 class IsolationTrees:
     """A trained forest."""
 
+    largest_difference = 1e-9
+
     def __init__(self, forest: Any) -> None:
         self._forest = forest
 

@@ -46,6 +46,8 @@ class BoostedTrees:
         rounds: How many trees it has.
     """
 
+    largest_difference = 1e-9
+
     def __init__(self, booster: Any) -> None:
         self._booster = booster
         self.rounds: int = booster.current_iteration()
@@ -71,6 +73,7 @@ def fit(
     matrix: Matrix,
     fraud: Bools,
     held: Bools,
+    weight: Floats,
     seed: int,
     parameters: Mapping[str, Any],
     show: Callable[[int, int], None],
@@ -78,12 +81,13 @@ def fit(
     """Trains until the end of the training period is predicted no better, then with as many rounds on all of it.
 
     What happened last is what the model will meet next, so it is learned from too. Without patience the number of
-    rounds is fixed. Classes are not weighted, so the raw score is the probability of fraud; see `score_map`.
+    rounds is fixed.
 
     Args:
         matrix: float32[n, features].
         fraud: bool[n], the truth.
         held: bool[n], the end of the period: at first not learned from, it decides when to stop.
+        weight: float64[n], how much each event counts.
         seed: Of everything random.
         parameters: As `ModelRef.parameters`.
         show: Called with the rounds done and the most there can be.
@@ -97,16 +101,16 @@ def fit(
     most, patience = chosen.pop(ROUNDS), chosen.pop(PATIENCE_ROUNDS)
     chosen |= FIXED | {"seed": seed, "metric": "binary_logloss"}
     truth = fraud.astype(np.float64)
-    data = lightgbm.Dataset(matrix[~held], truth[~held])
+    data = lightgbm.Dataset(matrix[~held], truth[~held], weight=weight[~held])
     callbacks: list[Any] = [lambda environment: show(environment.iteration + 1, 2 * most)]
     ends = []
     if patience:
-        ends = [lightgbm.Dataset(matrix[held], truth[held], reference=data)]
+        ends = [lightgbm.Dataset(matrix[held], truth[held], weight=weight[held], reference=data)]
         callbacks.append(lightgbm.early_stopping(patience, verbose=False))
     first = lightgbm.train(chosen, data, most, valid_sets=ends, callbacks=callbacks)
     rounds = first.best_iteration if patience else most
     unseen = np.asarray(first.predict(matrix[held], num_iteration=rounds, num_threads=1), np.float64)
-    everything = lightgbm.Dataset(matrix, truth)
+    everything = lightgbm.Dataset(matrix, truth, weight=weight)
     again: list[Any] = [lambda environment: show(most + environment.iteration + 1, 2 * most)]
     return BoostedTrees(lightgbm.train(chosen, everything, rounds, callbacks=again)), unseen
 

@@ -40,8 +40,6 @@ from fraudstream.training.truth import Truth
 from fraudstream.units import MILLISECONDS, format_duration, format_instant
 
 Floats = npt.NDArray[np.float64]
-LARGEST_DIFFERENCE = 1e-9
-"""Between the trainer's raw score and the artefact's; what differs more is not saved."""
 
 
 @dataclass(frozen=True)
@@ -234,9 +232,9 @@ def _verify(scorer: OnnxScorer, trained: TrainedModel, dataset: Dataset, split: 
     """
     difference = np.abs(_score(scorer, dataset, split.test) - trained.predict(dataset.matrix[split.test]))
     largest = float(difference.max())
-    if not largest <= LARGEST_DIFFERENCE:  # also where it is not a number
+    if not largest <= trained.largest_difference:  # also where it is not a number
         raise ModelError(
             f"The ONNX model differs from the trainer's by up to {largest:g} on {len(difference):,} test events; "
-            f"{LARGEST_DIFFERENCE:g} is allowed. Nothing was saved.",
+            f"{trained.largest_difference:g} is allowed. Nothing was saved.",
             "This is a fault of the conversion: please report it with the versions of onnxruntime and the trainer.",
         )

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from fraudstream.define.decision import ModelRef
 from fraudstream.errors import DataError, UsageError
-from fraudstream.training import isolation_forest, lightgbm
+from fraudstream.plan.trainers import BALANCED, FRAUD_WEIGHT
+from fraudstream.training import estimator, isolation_forest, lightgbm, logistic, xgboost
 from fraudstream.training.dataset import Dataset
 from fraudstream.training.split import Split
 
@@ -19,11 +20,24 @@ Floats = npt.NDArray[np.float64]
 Show = Callable[[str, int, int], None]
 """Called with the stage, how much of it is done, and how much there is."""
 
-LIGHTGBM, ISOLATION_FOREST = "lightgbm", "isolation_forest"
+ISOLATION_FOREST = "isolation_forest"
+_SUPERVISED: dict[str, Any] = {"lightgbm": lightgbm, "xgboost": xgboost, "logistic": logistic}
+_LIBRARIES = {
+    "lightgbm": {"lightgbm": "train"},
+    "xgboost": {"xgboost": "trainers"},
+    "sklearn": {"skl2onnx": "trainers"},
+}
+"""Of each trainer what it needs beyond scikit-learn and onnx, and the extra that installs it."""
 
 
 class TrainedModel(Protocol):
-    """What a trainer gives."""
+    """What a trainer gives.
+
+    Attributes:
+        largest_difference: How far the ONNX file's score may be from the trainer's; 1e-6 at the most.
+    """
+
+    largest_difference: float
 
     def predict(self, matrix: npt.NDArray[np.float32]) -> Floats:
         """float64[n]: the trainer's own raw scores."""
@@ -55,25 +69,35 @@ def is_supervised(model: ModelRef) -> bool:
 
 def parameters_of(model: ModelRef) -> dict[str, Any]:
     """The trainer's parameters, those at their defaults among them."""
-    defaults = lightgbm.PARAMETERS if model.trainer == LIGHTGBM else isolation_forest.PARAMETERS
-    return defaults | dict(model.parameters)
+    if model.trainer.startswith(estimator.PREFIX):
+        return dict(model.parameters)
+    module = _SUPERVISED.get(model.trainer, isolation_forest)
+    return dict(module.PARAMETERS) | dict(model.parameters)
 
 
 def require_libraries(model: ModelRef) -> None:
-    """Makes sure that what training needs is installed.
+    """Makes sure that what training needs is installed, and that an estimator has the parameters it is given.
 
     Raises:
-        UsageError: It is not.
+        UsageError: It is not, or has not.
     """
-    wanted = {"onnx": "onnx", "sklearn": "scikit-learn"}
-    if model.trainer == LIGHTGBM:
-        wanted["lightgbm"] = "lightgbm"
-    missing = [name for module, name in wanted.items() if importlib.util.find_spec(module) is None]
+    wanted = {"onnx": "train", "sklearn": "train"} | _LIBRARIES.get(model.trainer.partition(":")[0], {})
+    missing = {name: extra for name, extra in wanted.items() if importlib.util.find_spec(name) is None}
     if missing:
+        names = ["scikit-learn" if name == "sklearn" else name for name in missing]
         raise UsageError(
-            f"Training needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed.",
-            "Run `pip install 'fraudstream[train]'`.",
+            f"Training needs {' and '.join(names)}, which {'is' if len(missing) == 1 else 'are'} not installed.",
+            f"Run `pip install 'fraudstream[{','.join(sorted(set(missing.values())))}]'`.",
         )
+    if model.trainer.startswith(estimator.PREFIX):
+        estimator.check_parameters(model.trainer, {k: v for k, v in model.parameters.items() if k != FRAUD_WEIGHT})
+
+
+def _weights(fraud: npt.NDArray[np.bool_], held: npt.NDArray[np.bool_], wanted: object) -> Floats:
+    """float64[n]: 1 for what is genuine, and for fraud what is wanted, or so much that both kinds count the same."""
+    learned = fraud[~held]
+    heavy = float((~learned).sum() / learned.sum()) if wanted == BALANCED else float(str(wanted))
+    return np.where(fraud, heavy, 1.0)
 
 
 def fit(model: ModelRef, dataset: Dataset, split: Split, seed: int, show: Show) -> Fitted:
@@ -98,4 +122,9 @@ def fit(model: ModelRef, dataset: Dataset, split: Split, seed: int, show: Show) 
     def note(done: int, most: int) -> None:
         show("training", done, most)
 
-    return Fitted(*lightgbm.fit(matrix, fraud[period], held, seed, model.parameters, note))
+    parameters = dict(model.parameters)
+    weight = _weights(fraud[period], held, parameters.pop(FRAUD_WEIGHT, 1.0))
+    if model.trainer.startswith(estimator.PREFIX):
+        return Fitted(*estimator.fit(model.trainer, matrix, fraud[period], held, weight, seed, parameters, note))
+    trainer = _SUPERVISED[model.trainer]
+    return Fitted(*trainer.fit(matrix, fraud[period], held, weight, seed, parameters, note))
