@@ -181,6 +181,18 @@ OTHER_PROBLEMS = [
         "Give true or false.",
     ),
     (
+        {"model": ModelRef(features=("amount",), parameters={"fraud_weight": "heavy"})},
+        "model.parameters.fraud_weight",
+        "'heavy' is not allowed",
+        "Give `balanced`, or a number above 0",
+    ),
+    (
+        {"model": ModelRef(features=("amount",), trainer="sklearn:os.system")},
+        "model.trainer",
+        "unknown trainer 'sklearn:os.system'",
+        "xgboost",
+    ),
+    (
         {"model": ModelRef(features=("amount",), trainer="isolation_forest", parameters={"rounds": 9})},
         "model.parameters.rounds",
         "isolation_forest has no parameter 'rounds'",
