@@ -67,7 +67,7 @@ class SkewCheck:
         runs = 2 if plan.label_retention_ms else 1
         self._runs = [_Run(self._program.new_state(), late=place > 0) for place in range(runs)]
         self._uncertain = _resting_on_labels(plan)
-        self._complete = complete
+        self._settled_ms = _NEVER
         self._looks_back_ms = max(
             [2 * plan.dedup_ms, plan.label_retention_ms, *(log.retention_ms for log in plan.logs)], default=0
         )
@@ -78,21 +78,38 @@ class SkewCheck:
         self._of_feature: Counter[str] = Counter()
         self._first: str | None = None
 
-    def add(self, recorded: Iterable[Recorded], labels: Sequence[tuple[DecodedLabels, Int64s]] = ()) -> None:
-        """Takes decisions and labels (with their Kafka timestamps; -1 where unknown), and compares what it can."""
+    def add(
+        self,
+        recorded: Iterable[Recorded],
+        labels: Sequence[tuple[DecodedLabels, Int64s]] = (),
+        settled_ms: int | None = None,
+    ) -> None:
+        """Takes decisions and labels, and compares what it can.
+
+        Args:
+            recorded: Decisions, in any order.
+            labels: Labels with their Kafka timestamps; -1 where unknown.
+            settled_ms: The labels that came before this instant are all here; later decisions wait for those to come.
+                None: all there are.
+        """
+        if settled_ms is not None and self._uncertain:
+            self._settled_ms = settled_ms
         for run in self._runs:
             for decoded, arrived_ms in labels:
                 run.add(decoded, arrived_ms)
         for each in recorded:
             if self._next is None or each.sequence >= self._next:
                 self._waiting.setdefault(each.sequence, each)
-        if self._next is None and self._waiting:
-            self._next = self._begin()
+        if self._next is None:
+            return  # where to begin is known once all that there is has been read
         while chunk := self._ready():
             self._compare(chunk)
 
     def result(self) -> Skewed:
-        """What was found so far."""
+        """What was found so far; all that there was at the beginning must have been added."""
+        if self._next is None and self._waiting:
+            self._next = self._begin()
+            self.add([])
         features = dict(self._of_feature.most_common())
         unchecked = self._unchecked + len(self._waiting)
         return Skewed(
@@ -120,8 +137,10 @@ class SkewCheck:
         if self._next is None:
             return []
         chunk: list[Recorded] = []
-        while len(chunk) < CHUNK and (each := self._waiting.pop(self._next, None)) is not None:
-            chunk.append(each)
+        while len(chunk) < CHUNK and (each := self._waiting.get(self._next)) is not None:
+            if each.decided_at_ms > self._settled_ms:
+                break
+            chunk.append(self._waiting.pop(self._next))
             self._next += 1
         return chunk
 

@@ -13,7 +13,7 @@ import numpy as np
 from fraudstream.define.pipeline import Form, Selection
 from fraudstream.engine.column import Int64s
 from fraudstream.errors import DamagedModel, DataError, UsageError
-from fraudstream.kafka.tail import TopicTail
+from fraudstream.kafka.tail import Record, TopicTail
 from fraudstream.models.artifact import Manifest
 from fraudstream.models.registry import Registry
 from fraudstream.monitoring.alarms import Alarm, alarms_of
@@ -69,12 +69,29 @@ class Watch:
         self._parts: list[Logged] = [self._reader.read([])]
         self._new_labels: list[tuple[DecodedLabels, Int64s]] = []
 
-    def add(self, decisions: Sequence[bytes | None], labels: Sequence[bytes | None], arrived_ms: Int64s) -> None:
-        """Takes what has come: envelopes, label records, and the Kafka timestamps of these; -1 where unknown."""
+    def add(
+        self,
+        decisions: Sequence[bytes | None],
+        labels: Sequence[bytes | None],
+        arrived_ms: Int64s,
+        settled_ms: int | None = None,
+    ) -> None:
+        """Takes what has come.
+
+        Args:
+            decisions: Envelopes.
+            labels: Label records.
+            arrived_ms: int64[labels], their Kafka timestamps; -1 where unknown.
+            settled_ms: The labels that came before this instant are all here; None: all there are.
+        """
         if labels:
-            self._new_labels.append((self._known.add(labels, arrived_ms), arrived_ms))
+            told = self._known.add(labels, arrived_ms)
+            self._new_labels += [(told, arrived_ms)] if self._skew is not None else []
         if decisions:
             self._parts.append(self._reader.read(decisions))
+        if self._skew is not None:
+            self._skew.add(self._reader.recorded, self._new_labels, settled_ms)
+            self._reader.recorded, self._new_labels = [], []
 
     @property
     def labels(self) -> int:
@@ -84,9 +101,6 @@ class Watch:
     def report(self) -> Report:
         """What is seen now."""
         logged = self._kept()
-        if self._skew is not None:
-            self._skew.add(self._reader.recorded, self._new_labels)
-        self._reader.recorded, self._new_labels = [], []
         limits, policy = self._plan.pipeline.monitor, self._plan.pipeline.policy
         measured = measure(
             logged,
@@ -145,24 +159,39 @@ class Sources:
     """
 
     def __init__(self, settings: Settings, plan: Plan, labels_topic: str | None, most: int) -> None:
-        self._scores = scores_topic(plan)
-        counts = {self._scores: most} | ({labels_topic: _MOST_LABELS} if labels_topic else {})
-        self._tail = TopicTail(settings, list(counts), newest=counts)
-        self.complete = self._scores in self._tail.complete
+        scores = scores_topic(plan)
+        self._labels = (
+            TopicTail(settings, [labels_topic], newest={labels_topic: _MOST_LABELS}) if labels_topic else None
+        )
+        self._decisions = TopicTail(settings, [scores], newest={scores: most})
+        self.complete = scores in self._decisions.complete
 
     def feed(self, watch: Watch, for_s: float = 0.0) -> None:
         """Hands the watch all that there is, and then what comes within so many seconds."""
-        deadline = time.monotonic() + for_s
-        while not self._tail.caught_up or time.monotonic() < deadline:
-            records = self._tail.poll(_AT_ONCE, wait_s=0.2)
-            decisions = [each.value for each in records if each.topic == self._scores]
-            labels = [each for each in records if each.topic != self._scores]
+        began = time.monotonic()
+        began_ms = time.time_ns() // 1_000_000
+        first = True
+        while first or not self._decisions.caught_up or time.monotonic() < began + for_s:
+            labels = self._read_labels()  # before the decisions that may know them
+            decisions = [each.value for each in self._decisions.poll(_AT_ONCE, wait_s=0.2)]
             arrived_ms = np.array([each.timestamp_ms for each in labels], np.int64)
-            watch.add(decisions, [each.value for each in labels], arrived_ms)
+            watch.add(decisions, [each.value for each in labels], arrived_ms, began_ms)
+            first = False
 
     def close(self) -> None:
-        """Lets the connection go."""
-        self._tail.close()
+        """Lets the connections go."""
+        self._decisions.close()
+        if self._labels is not None:
+            self._labels.close()
+
+    def _read_labels(self) -> list[Record]:
+        """All labels there were at the beginning, later those that have come."""
+        found: list[Record] = []
+        if self._labels is not None:
+            found += self._labels.poll(_AT_ONCE, wait_s=0.0)
+            while not self._labels.caught_up:
+                found += self._labels.poll(_AT_ONCE, wait_s=0.2)
+        return found
 
 
 def scores_topic(plan: Plan) -> str:
