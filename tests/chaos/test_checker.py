@@ -161,7 +161,9 @@ def letters_cut(monkeypatch: pytest.MonkeyPatch, _: StreamLoop, __: Settings) ->
 
 def another_model(monkeypatch: pytest.MonkeyPatch, _: StreamLoop, __: Settings) -> None:
     real = Program.versions
-    monkeypatch.setattr(Program, "versions", lambda self: real(self) | {"rules": str(time.time_ns() // 10_000_000)})
+    monkeypatch.setattr(
+        Program, "versions", lambda self, **given: real(self, **given) | {"rules": str(time.time_ns() // 10_000_000)}
+    )
 
 
 def scored(bench: Workbench, monkeypatch: pytest.MonkeyPatch, breaks: Breaks | None) -> list[str]:
