@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from fraudstream.errors import DamagedModel, ModelError
-from fraudstream.models.artifact import Golden
+from fraudstream.models.artifact import Golden, version_of
 from fraudstream.models.gate import Evidence
 from fraudstream.models.registry import MOST_CHALLENGERS, Change, Registry, Roles
 from runner.tiny_model import FEATURES, failing_model, manifest_of, tiny_model
@@ -126,6 +126,14 @@ def test_a_line_of_the_history_cut_short_by_a_crash_hides_no_other(registry: Reg
     path.write_bytes(path.read_bytes() + b'{"at":"2026-')
     add(registry, 2)
     assert [entry.change for entry in registry.history()] == [Change.ADD, Change.ADD]
+
+
+def test_the_same_file_with_another_map_of_scores_is_another_version() -> None:
+    """As after a change of the review threshold: decisions name what gave their scores."""
+    file = tiny_model(1)
+    versions = {version_of(file, quantiles)[0] for quantiles in ((), (0.0, 1.0), (0.0, 0.5, 1.0))}
+    assert len(versions) == 3
+    assert len({version_of(file, quantiles)[1] for quantiles in ((), (0.0, 1.0))}) == 1
 
 
 def _retire_and_challenge(folder: Path, version: str, times: int) -> None:

@@ -6,8 +6,8 @@
     models/<name>/<version>/manifest.sig    its signature, where the process that wrote it had a key (`models/seal.py`)
     models/<name>/<version>/card.md         what a person should know about it
 
-A version is the hash of the ONNX file. An artefact is written beside its place and moved there whole, so a reader never
-meets half of one. Which version serves is for `models/registry.py` to say.
+A version is the hash of the ONNX file and of the map from its raw scores. An artefact is written beside its place and
+moved there whole, so a reader never meets half of one. Which version serves is for `models/registry.py` to say.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: The model's name.
-        version: The first 16 hex digits of the ONNX file's SHA-256.
-        sha256: The whole of it.
+        version: 16 hex digits that stand for what decides a score: the ONNX file, and `quantiles` where there are any.
+        sha256: The ONNX file's SHA-256.
         trainer: What made it: `lightgbm`, `isolation_forest`, …
         features: Its inputs in order.
         missing: The number that stands for null.
@@ -94,10 +94,15 @@ class Artifact(msgspec.Struct, frozen=True):
     contributions: bytes = b""
 
 
-def version_of(onnx: bytes) -> tuple[str, str]:
-    """The version of an ONNX file, or of another, and its whole hash."""
+def version_of(onnx: bytes, quantiles: tuple[float, ...] = ()) -> tuple[str, str]:
+    """The version of an ONNX file, or of another, and its whole hash.
+
+    Equal versions give equal scores: where a map from raw scores makes them, it counts as well as the file.
+    """
     sha256 = hashlib.sha256(onnx).hexdigest()
-    return sha256[:16], sha256
+    if not quantiles:
+        return sha256[:16], sha256
+    return hashlib.sha256(sha256.encode() + msgspec.json.encode(quantiles)).hexdigest()[:16], sha256
 
 
 def save_artifact(folder: Path, manifest: Manifest, onnx: bytes, contributions: bytes = b"") -> Path:

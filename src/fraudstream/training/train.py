@@ -175,7 +175,7 @@ def _finish(
         training = _score(raw, dataset, slice(split.learn.start, split.stop.stop))
         threshold = float(np.quantile(training, 1 - options.alert_share))
         quantiles = ranked(training, options.alert_share, policy.review_threshold)
-    manifest = replace(manifest, quantiles=quantiles)
+    manifest = replace(manifest, quantiles=quantiles, version=version_of(onnx, quantiles)[0])
     scorer = OnnxScorer(Artifact(manifest, onnx), model.features)
     fraud = None if dataset.fraud is None else dataset.fraud[split.test]
     score = _score(scorer, dataset, split.test)
