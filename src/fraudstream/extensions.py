@@ -28,12 +28,9 @@ def load_extension(group: str, name: str) -> Any:
     try:
         return points[0].load()
     except ModuleNotFoundError as missing:
+        extra = f"[{','.join(points[0].extras)}]" if points[0].extras else ""
+        package = points[0].dist.name if points[0].dist else missing.name
         raise ToolError(
-            f"{name} needs the library {missing.name}, which is not installed.", _advice(points[0])
+            f"{name} needs the library {missing.name}, which is not installed.",
+            f"Run `pip install '{package}{extra}'`.",
         ) from None
-
-
-def _advice(point: EntryPoint) -> str:
-    package = point.dist.name if point.dist else "its package"
-    extras = f"; for what comes with {package}, see its extras" if package == "fraudstream" else ""
-    return f"Install it with the extra of {package} that has it{extras}."

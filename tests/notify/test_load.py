@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import time
 from decimal import Decimal
 from pathlib import Path
@@ -169,3 +170,45 @@ def test_a_rule_or_pipeline_that_is_not_there_would_be_silence_and_is_said(tmp_p
         "line 5, channels.a.when.0.rules: there is no rule 'HIHG'. Did you mean 'HIGH'?",
         "line 6, channels.a.when.1.pipelines: there is no pipeline 'smal'. Did you mean 'small'?",
     ]
+
+
+def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """A package of somebody else's that offers the kind `pigeon`."""
+    (folder / "pigeon.py").write_text(module)
+    (folder / "pigeon-1.dist-info").mkdir()
+    (folder / "pigeon-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: pigeon\nVersion: 1\n")
+    (folder / "pigeon-1.dist-info" / "entry_points.txt").write_text(
+        "[fraudstream.channels]\npigeon = pigeon:Pigeon [birds]\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "pigeon", raising=False)
+
+
+PIGEON = """
+class Pigeon:
+    keys = ("loft",)
+    def __init__(self, loft): self.loft = loft
+    @classmethod
+    def declared(cls, part):
+        if part.text("loft") is None: return part.missing("loft", "Name one.")
+        return cls(part.text("loft"))
+    def send(self, message, timeout_s): pass
+"""
+
+
+def test_a_kind_of_another_package_is_found_and_reports_as_ours_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(tmp_path, monkeypatch, PIGEON)
+    channels = load(tmp_path, "channels: {a: {kind: pigeon, loft: '${L:-roof}', timeout: 3s}}")
+    assert channels["a"].sender.loft == "roof"  # type: ignore[attr-defined]
+    with pytest.raises(DefinitionError, match=r"channels\.a\.loft: is missing\. Name one\."):
+        load(tmp_path, "channels: {a: {kind: pigeon}}")
+
+
+def test_a_kind_whose_library_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path, monkeypatch, "import no_such_library")
+    with pytest.raises(
+        DefinitionError, match=r"channels\.a\.kind: pigeon needs the library no_such_library, .* 'pigeon\[birds\]'"
+    ):
+        load(tmp_path, "channels: {a: {kind: pigeon}}")

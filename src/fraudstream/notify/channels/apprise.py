@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 from urllib.parse import unquote, urlsplit
+
+import apprise
 
 from fraudstream.define.decision import RiskLevel
 from fraudstream.define.part import Part
 from fraudstream.notify.message import Message, Undelivered
-
-if TYPE_CHECKING:
-    import apprise
 
 _SHORTEST_SECRET = 4
 _GRAVITY = {RiskLevel.LOW: "info", RiskLevel.MEDIUM: "info", RiskLevel.HIGH: "warning", RiskLevel.CRITICAL: "failure"}
@@ -30,12 +29,10 @@ class AppriseChannel:
     keys: ClassVar[tuple[str, ...]] = ("url", "url_file")
 
     def __init__(self, url: str) -> None:
-        import apprise
-
         # What it logs may hold parts of the URL; what is of use there comes back with the result.
         logging.getLogger("apprise").propagate = False
         asset = apprise.AppriseAsset(app_id="fraudstream", async_mode=False, http_redirects=False, secure_logging=True)
-        self._service: apprise.Apprise = apprise.Apprise(asset=asset)
+        self._service = apprise.Apprise(asset=asset)
         self._secrets = _secrets_of(url)
         if not self._service.add(url):
             raise ValueError("it is no URL that Apprise knows, or lacks a part")
@@ -66,13 +63,11 @@ class AppriseChannel:
         Raises:
             Undelivered: Apprise could not say that it was taken.
         """
-        from apprise import NotifyFormat, NotifyType
-
         result = self._service.notify(
             title=message.title,
             body=message.body,
-            notify_type=NotifyType(_GRAVITY[message.risk_level]),
-            body_format=NotifyFormat.TEXT,
+            notify_type=apprise.NotifyType(_GRAVITY[message.risk_level]),
+            body_format=apprise.NotifyFormat.TEXT,
             timeout=timeout_s,
         )
         if not result:
