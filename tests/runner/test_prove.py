@@ -76,6 +76,7 @@ def test_a_decision_is_proved_from_the_log_and_a_changed_record_is_not(
         assert sorted(record["form"] for record in found["records"]) == sorted(forms)
     assert decisions[150]["features"]["shop_frauds"] > 0, "a decision that rests on labels is among them"
     assert proved(bench, alerted["event_id"], *kafka)["input"].endswith(f"/{alerted['input']['offset']}")
+    assert proved(bench, copy["event_id"], *kafka)["sequence"] == 190, "an id means the first copy"
 
     # The same from files; then with a record that somebody has changed.
     file, labels = tmp_path / "decisions.jsonl", tmp_path / "labels.jsonl"

@@ -195,6 +195,11 @@ class Ledger:
         return tuple(np.array(each, np.int64)[rows] for each in parts)  # type: ignore[return-value]
 
 
+def _likely(decision: Decision, inputs: Collection[str]) -> tuple[bool, bool, int]:
+    """How likely a decision is the one that is meant by an id."""
+    return decision.input.topic in inputs, "duplicate" not in decision.flags, -decision.sequence
+
+
 Outputs = Callable[[], Iterable[Output]]
 """Reads output records from their beginning, each time it is called."""
 
@@ -220,11 +225,9 @@ def find(
         if decision is None:
             continue
         ledgers.setdefault(decision.input.topic, Ledger()).note(decision)
-        # Of several copies the first was decided on its own; a duplicate is asked for by its coordinates.
-        if wanted in (str(decision.event_id), str(decision.place)) and (
-            found is None or (decision.input.topic in inputs and found.input.topic not in inputs)
-        ):
-            found = decision
+        if wanted in (str(decision.event_id), str(decision.place)):
+            # Of several copies the first was decided on its own; a duplicate is asked for by its coordinates.
+            found = max(found or decision, decision, key=lambda each: _likely(each, inputs))
     if found is None:
         raise DataError(
             f"No decision on {wanted!r} is in {source}.",
