@@ -10,6 +10,7 @@ import typer
 
 from fraudstream.cli.console import show_json, show_note, show_table
 from fraudstream.cli.history import duration
+from fraudstream.cli.model_register import register
 from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
 from fraudstream.errors import DamagedModel, UsageError
 
@@ -28,6 +29,9 @@ LabelDelay = Annotated[
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the history.")]
 _SHOWN = ("average_precision", "auc_roc", "precision", "recall")
+
+
+app.command("register")(register)
 
 
 @app.command("list")

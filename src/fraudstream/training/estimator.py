@@ -30,6 +30,7 @@ _OPSETS = {"": 18, "ai.onnx.ml": 3}  # 3: the first whose trees have float64 thr
 class Estimator:
     """A trained classifier."""
 
+    output = OUTPUT
     largest_difference = 1e-6
 
     def __init__(self, estimator: Any, trainer: str) -> None:

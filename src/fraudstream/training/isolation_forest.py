@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fraudstream.models.contributions import pack_trees
-from fraudstream.training.forest import LEAF, Floats, Int64s, Tree, power_of_sum
+from fraudstream.training.forest import LEAF, OUTPUT, Floats, Int64s, Tree, power_of_sum
 
 Matrix = npt.NDArray[np.float32]
 
@@ -24,6 +24,7 @@ _EULER = float(np.euler_gamma)
 class IsolationTrees:
     """A trained forest."""
 
+    output = OUTPUT
     largest_difference = 1e-9
 
     def __init__(self, forest: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fraudstream.models.contributions import pack_trees
-from fraudstream.training.forest import LEAF, Floats, Tree, sigmoid_of_sum
+from fraudstream.training.forest import LEAF, OUTPUT, Floats, Tree, sigmoid_of_sum
 
 Matrix = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -46,6 +46,7 @@ class BoostedTrees:
         rounds: How many trees it has.
     """
 
+    output = OUTPUT
     largest_difference = 1e-9
 
     def __init__(self, booster: Any) -> None:

@@ -19,6 +19,7 @@ PARAMETERS: dict[str, Any] = {"C": 1.0, "max_iter": 1_000}
 class Logistic:
     """A trained regression: 1 / (1 + exp(-(weights · (x - mean) / scale + intercept)))."""
 
+    output = OUTPUT
     largest_difference = 1e-9
 
     def __init__(self, scaler: Any, regression: Any) -> None:

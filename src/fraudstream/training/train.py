@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from fraudstream.models.scorer import OnnxScorer, scores_of
 from fraudstream.plan.plan import Plan
 from fraudstream.training.card import golden_of, make_card
 from fraudstream.training.dataset import Dataset, make_dataset
-from fraudstream.training.forest import OUTPUT
+from fraudstream.training.elsewhere import ELSEWHERE, GivenModel
 from fraudstream.training.history import History
 from fraudstream.training.metrics import measure
 from fraudstream.training.probability import fit_probability
@@ -40,6 +42,7 @@ from fraudstream.training.truth import Truth
 from fraudstream.units import MILLISECONDS, format_duration, format_instant
 
 Floats = npt.NDArray[np.float64]
+_BY = {ELSEWHERE: "fraudstream model register"}
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,46 @@ def train(
             f"{model.trainer} learns from known frauds, and nothing says which events were.",
             "Name the column that does with --label, or a file with --truth.",
         )
+    return _make(plan, model, models_folder, history, truth, options, partial(fit, model), show)
+
+
+def register_given(
+    plan: Plan, models_folder: Path, history: History, truth: Truth, options: Options, given: GivenModel, show: Show
+) -> Trained:
+    """Tests a model that was made elsewhere as `train` tests one of its own, and saves it the same way.
+
+    Args:
+        plan: A plan with a model, of the history's event.
+        models_folder: Where artefacts are kept.
+        history: Past events; the model should not have learned from those of the test and of what comes just before.
+        truth: What they were.
+        options: How to test.
+        given: The model.
+        show: Progress.
+
+    Raises:
+        DataError: The history is too short.
+    """
+    assert plan.pipeline.model is not None
+    model = replace(plan.pipeline.model, trainer=ELSEWHERE, parameters={})
+
+    def take(dataset: Dataset, split: Split, seed: int, show: Show) -> Fitted:
+        return Fitted(given, given.predict(dataset.matrix[split.stop]))
+
+    return _make(plan, model, models_folder, history, truth, options, take, show)
+
+
+def _make(
+    plan: Plan,
+    model: ModelRef,
+    models_folder: Path,
+    history: History,
+    truth: Truth | None,
+    options: Options,
+    fitter: Callable[[Dataset, Split, int, Show], Fitted],
+    show: Show,
+) -> Trained:
+    """From the history to what is saved."""
     rows = len(history)
     delay_ms = options.label_delay_ms if plan.pipeline.labels is not None and truth is not None else 0
     dataset = make_dataset(plan, history, truth, delay_ms, lambda done: show("features", done, rows))
@@ -129,7 +172,7 @@ def train(
             )
     with history.explained():
         split = split_by_time(dataset.event_at_ms, options.test_share, delay_ms, options.train_span_ms)
-        fitted = fit(model, dataset, split, options.seed, show)
+        fitted = fitter(dataset, split, options.seed, show)
     return _finish(plan, model, models_folder, history, dataset, split, options, fitted, show)
 
 
@@ -157,7 +200,7 @@ def _finish(
         trainer=model.trainer,
         features=model.features,
         missing=model.missing,
-        output=OUTPUT,
+        output=fitted.model.output,
         contributions=version_of(contributions)[1] if contributions else "",
         trained_at=options.trained_at or datetime.now(UTC).isoformat(timespec="seconds"),
         data=f"{history.name}: {dataset.events:,} events, {at(int(dataset.event_at_ms[0]))} to "
@@ -206,7 +249,9 @@ def _finish(
             history.absent,
         ),
     )
-    folder = Registry(models_folder, manifest.name).add(manifest, onnx, contributions, by="fraudstream train")
+    folder = Registry(models_folder, manifest.name).add(
+        manifest, onnx, contributions, by=_BY.get(model.trainer, "fraudstream train")
+    )
     show("measuring", 1, 1)
     return Trained(manifest, folder, dataset, split, threshold)
 

@@ -14,12 +14,14 @@ from fraudstream.errors import DataError, UsageError
 from fraudstream.plan.trainers import BALANCED, FRAUD_WEIGHT
 from fraudstream.training import estimator, isolation_forest, lightgbm, logistic, xgboost
 from fraudstream.training.dataset import Dataset
+from fraudstream.training.elsewhere import ELSEWHERE
 from fraudstream.training.split import Split
 
 Floats = npt.NDArray[np.float64]
 Show = Callable[[str, int, int], None]
 """Called with the stage, how much of it is done, and how much there is."""
 
+_INSTALL = "Run `pip install 'fraudstream[{}]'`."
 ISOLATION_FOREST = "isolation_forest"
 _SUPERVISED: dict[str, Any] = {"lightgbm": lightgbm, "xgboost": xgboost, "logistic": logistic}
 _LIBRARIES = {
@@ -34,9 +36,11 @@ class TrainedModel(Protocol):
     """What a trainer gives.
 
     Attributes:
+        output: The output of the ONNX file that is the raw score.
         largest_difference: How far the ONNX file's score may be from the trainer's; 1e-6 at the most.
     """
 
+    output: str
     largest_difference: float
 
     def predict(self, matrix: npt.NDArray[np.float32]) -> Floats:
@@ -69,7 +73,7 @@ def is_supervised(model: ModelRef) -> bool:
 
 def parameters_of(model: ModelRef) -> dict[str, Any]:
     """The trainer's parameters, those at their defaults among them."""
-    if model.trainer.startswith(estimator.PREFIX):
+    if model.trainer.startswith(estimator.PREFIX) or model.trainer == ELSEWHERE:
         return dict(model.parameters)
     module = _SUPERVISED.get(model.trainer, isolation_forest)
     return dict(module.PARAMETERS) | dict(model.parameters)
@@ -87,10 +91,20 @@ def require_libraries(model: ModelRef) -> None:
         names = ["scikit-learn" if name == "sklearn" else name for name in missing]
         raise UsageError(
             f"Training needs {' and '.join(names)}, which {'is' if len(missing) == 1 else 'are'} not installed.",
-            f"Run `pip install 'fraudstream[{','.join(sorted(set(missing.values())))}]'`.",
+            _INSTALL.format(",".join(sorted(set(missing.values())))),
         )
     if model.trainer.startswith(estimator.PREFIX):
         estimator.check_parameters(model.trainer, {k: v for k, v in model.parameters.items() if k != FRAUD_WEIGHT})
+
+
+def require_onnx() -> None:
+    """Makes sure that models made elsewhere can be looked into.
+
+    Raises:
+        UsageError: The library is not installed.
+    """
+    if importlib.util.find_spec("onnx") is None:
+        raise UsageError("Registering a model needs onnx, which is not installed.", _INSTALL.format("train"))
 
 
 def _weights(fraud: npt.NDArray[np.bool_], held: npt.NDArray[np.bool_], wanted: object) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fraudstream.models.contributions import pack_trees
-from fraudstream.training.forest import LEAF, Floats, Tree, sigmoid_of_sum
+from fraudstream.training.forest import LEAF, OUTPUT, Floats, Tree, sigmoid_of_sum
 
 Matrix = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -43,6 +43,7 @@ class XgboostTrees:
         largest_difference: XGBoost adds its leaves up in float32; the graph, in float64, is the more exact one.
     """
 
+    output = OUTPUT
     largest_difference = 1e-6
 
     def __init__(self, booster: Any) -> None:
