@@ -16,7 +16,7 @@ KERNELS := $(wildcard src/fraudstream/*/kernels/*.py)
 PYTHONS := python3.11 python3.12 python3.13 python3
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help setup lint check test demo picture bench chaos fuzz real-data lock clean
+.PHONY: help setup lint check test demo picture bench soak chaos fuzz real-data lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ picture: setup ## Run the demo and draw what it shows: docs/images/demo.svg.
 bench: setup ## Measure, also against peers (an hour), and write bench/results.json.
 	$(RUN)/python -m bench.run
 	$(RUN)/python -m bench.tables
+
+soak: setup ## Ten minutes with sinks and notifications, which are killed, and PostgreSQL, too; write bench/soak.json.
+	PYTHONPATH=tests $(RUN)/python -m bench.soak
 
 chaos: setup ## An hour of faults of every kind, the scorer killed 350 times or more; write bench/chaos.json.
 	$(RUN)/python tests/chaos/orchestrate.py --kills 350 --minutes 60 --out bench/chaos.json

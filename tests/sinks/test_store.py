@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewPartitions
 from sqlalchemy import func, select
 
 from fraudstream.define.pipeline import Form, Route, Selection
@@ -291,3 +294,27 @@ def test_what_stands_behind_the_versions_is_kept_once(pipeline_file: Path, tmp_p
     (tmp_path / "kept.yaml").write_text(kept["pipeline"]["content"])
     assert str(find_plan(tmp_path / "kept.yaml").versions.pipeline) == kept["pipeline"]["version"]
     assert [row["action"] for row in rows(store, audit, audit.c.sequence)] == ["store upgraded", "versions recorded"]
+
+
+def test_partitions_added_while_it_runs_are_read(
+    kafka_settings: Settings, tmp_path: Path, unique_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fraudstream.sinks.loop._LOOK_S", 0.2)
+    bench = Workbench(kafka_settings, pipeline(), tmp_path, unique_id)
+    store = open_store(load_settings(environ={}, folder=tmp_path))
+    loop = sink(bench, store)
+    running = threading.Thread(target=loop.run)
+    running.start()
+    try:
+        admin = AdminClient({"bootstrap.servers": bench.settings.bootstrap_servers})
+        count = len(bench.admin.partitions_of([bench.scores]))
+        admin.create_partitions([NewPartitions(bench.scores, count + 2)])[bench.scores].result()
+        producer = Producer({"bootstrap.servers": bench.settings.bootstrap_servers})
+        bench.wait_for(lambda: len(producer.list_topics(bench.scores).topics[bench.scores].partitions) == count + 2)
+        for number, value in enumerate(decided(20, bench.pipeline.input.name)):
+            producer.produce(bench.scores, value, partition=count + number % 2)
+        producer.flush()
+        bench.wait_for(lambda: len(rows(store, decisions)) == 20)
+    finally:
+        loop.stop()
+        running.join()

@@ -54,20 +54,14 @@ def prune(
 
 @app.command()
 def status(config: ConfigFile = None, values: SetValues = None, as_json: AsJson = False) -> None:
-    """Show which database the store is, its revision, and how many rows its tables hold."""
-    from sqlalchemy import func, select
-
+    """Show which database the store is, its revision, and how many rows its tables hold: on PostgreSQL about."""
     from fraudstream.store.engine import connect
     from fraudstream.store.migrate import revision
-    from fraudstream.store.tables import metadata
+    from fraudstream.store.sizes import row_counts
 
     store = connect(settings_from(None, config, values))
     found = revision(store)
-    counts: dict[str, int] = {}
-    if found.is_current:
-        with store.begin(read_only=True) as connection:
-            for table in metadata.sorted_tables:
-                counts[table.name] = connection.execute(select(func.count()).select_from(table)).scalar_one()
+    counts = row_counts(store) if found.is_current else {}
     if as_json:
         show_json({"store": store.name, "revision": found.current, "wanted": found.wanted, "rows": counts})
         return

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from fraudstream.errors import TopicError
+from fraudstream.errors import BrokerUnreachable, TopicError
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.client import LOGGER, build, check_reachable, client_config, explain
 from fraudstream.settings import Settings
@@ -83,7 +83,9 @@ class TopicTail:
         starts = dict(self._ends)
         if positions is not None:
             kept = admin.beginning_offsets(self._topics)
-            starts = {**kept, **_there(settings, positions, kept, self._ends, skip_missing=skip_missing)}
+            there = _there(settings, positions, kept, self._ends, skip_missing=skip_missing)
+            # Partitions may have been added between the two questions: `has_grown` tells of them.
+            starts = {place: there.get(place, kept[place]) for place in self._ends}
         elif since_ms is not None:
             starts |= admin.offsets_since(self._topics, since_ms)
         elif from_beginning or newest:
@@ -159,6 +161,13 @@ class TopicTail:
     def caught_up(self) -> bool:
         """Whether all that there was when this was made has been read."""
         return not self._open
+
+    def has_grown(self) -> bool:
+        """Whether a topic has partitions that are not read, because they were added, and that can be read already."""
+        try:
+            return len(KafkaAdmin(self._settings).end_offsets(self._topics)) > len(self._ends)
+        except (BrokerUnreachable, TopicError):  # for a moment a new partition has no leader
+            return False
 
     def close(self) -> None:
         """Lets the connection go."""

@@ -18,6 +18,8 @@ from fraudstream.settings import Settings
 Place = tuple[str, int]
 
 _POLL_S = 0.1
+_LOOK_S = 60.0
+"""So often it is looked whether a topic has more partitions."""
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 
 
@@ -121,8 +123,8 @@ class SinkLoop:
                     self._settings, self._topics, positions=self._target.positions(), skip_missing=self._skip_missing
                 )
                 try:
-                    self._follow(tail, until_caught_up)
-                    break
+                    if not self._follow(tail, until_caught_up):
+                        break
                 finally:
                     tail.close()
             except self._target.unavailable as away:
@@ -132,22 +134,27 @@ class SinkLoop:
                 self._sleep(pause_s)
         return self.progress
 
-    def _follow(self, tail: TopicTail, until_caught_up: bool) -> None:
+    def _follow(self, tail: TopicTail, until_caught_up: bool) -> bool:
+        """Reads and writes; returns whether to go on with a new reader, because partitions were added."""
         pending: list[Record] = []
-        since_s = 0.0
+        since_s, looked_s = 0.0, time.monotonic()
         while True:
             found = tail.poll(self._pace.records - len(pending), _POLL_S)
             now_s = time.monotonic()
             since_s = since_s if pending else now_s
             pending += found
             ended = self._stopping or (until_caught_up and tail.caught_up and not found)
-            if pending and (ended or len(pending) >= self._pace.records or now_s - since_s >= self._pace.wait_s):
+            grown = False
+            if now_s - looked_s >= _LOOK_S:
+                looked_s, grown = now_s, tail.has_grown()
+            enough = len(pending) >= self._pace.records or now_s - since_s >= self._pace.wait_s
+            if pending and (ended or grown or enough):
                 self._target.write(pending)
                 self.progress.records += len(pending)
                 self.progress.writes += 1
                 pending = []
-            if ended:
-                return
+            if ended or grown:
+                return not ended
 
     def _sleep(self, seconds: float) -> None:
         until_s = time.monotonic() + seconds
