@@ -146,6 +146,8 @@ class TopicTail:
             BrokerUnreachable: Nothing came for `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
+        if not self._open:
+            return
         for record in self:
             if record is not None:
                 deadline = time.monotonic() + timeout_s

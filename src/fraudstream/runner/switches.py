@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from fraudstream.define.pipeline import Pipeline
-from fraudstream.errors import BrokerUnreachable, FraudstreamError
+from fraudstream.errors import BrokerUnreachable
 from fraudstream.kafka.producer import BulkProducer, require_topics
 from fraudstream.kafka.tail import Record, TopicTail
 from fraudstream.settings import Settings
@@ -103,7 +103,7 @@ class Switches:
         self._pipeline = pipeline
         self.off: frozenset[str] = frozenset()
         self._read = threading.Event()
-        self._failed: FraudstreamError | None = None
+        self._failed: Exception | None = None
         self._stopping = threading.Event()
         threading.Thread(target=self._follow, name="switches", daemon=True).start()
 
@@ -132,17 +132,17 @@ class Switches:
         while not self._stopping.is_set():
             try:
                 self._follow_once()
-            except FraudstreamError as error:
+            except Exception as error:  # whatever it is, a thread that ended would leave the switches as they are
+                if self._read.is_set():
+                    LOGGER.warning("the switches stay as they were, for now: %s", error)
+                    self._stopping.wait(_AGAIN_S)
                 # A topic that was just made may have no leader yet; one that is missing will not come.
-                if not self._read.is_set() and (
-                    not isinstance(error, BrokerUnreachable) or time.monotonic() > deadline
-                ):
+                elif isinstance(error, BrokerUnreachable) and time.monotonic() < deadline:
+                    self._stopping.wait(_LOOK_S)
+                else:
                     self._failed = error
                     self._read.set()
                     return
-                if self._read.is_set():
-                    LOGGER.warning("the switches stay as they were, for now: %s", error)
-                self._stopping.wait(_AGAIN_S if self._read.is_set() else _LOOK_S)
 
     def _follow_once(self) -> None:
         """Reads the topic from its beginning, and on until there is an error or an end."""
