@@ -32,8 +32,9 @@ test: lint ## Everything `check` looks at, and all tests, on real brokers.
 demo: setup ## Run the whole thing for about a minute: Kafka, training, traffic, scoring, proof.
 	$(RUN)/fraudstream demo
 
-picture: setup ## Run the demo and draw what it shows: docs/images/demo.svg.
+picture: setup ## Draw the pictures of the documents: the demo, and a report as Chromium shows it.
 	$(RUN)/fraudstream demo --picture docs/images/demo.svg
+	$(RUN)/python docs/images/draw_report.py
 
 bench: setup ## Measure, also against peers (an hour), and write bench/results.json.
 	$(RUN)/python -m bench.run

@@ -23,6 +23,7 @@ from fraudstream.models.artifact import Artifact, Manifest, version_of
 from fraudstream.models.scorer import OnnxScorer
 from fraudstream.plan.load import plan_definition
 from fraudstream.plan.plan import Plan
+from fraudstream.report.words import Speaker
 from fraudstream.state.ids import Labels
 from fraudstream.training.lightgbm import BoostedTrees
 
@@ -190,6 +191,23 @@ def test_reasons_are_what_lightgbm_says_contributed_most() -> None:
             assert reason["value"] == (None if value is None else pytest.approx(float(value)))
             said.add(" ".join(reason["sentence"].split()[:2]))
     assert {"Paid online.", "age, which", "There is", "online is", "The latest", "The number", "amount is"} <= said
+
+
+def test_a_report_speaks_as_alerts_do() -> None:
+    model = plan().pipeline.model
+    assert model is not None
+    speaker = Speaker(plan().reasons, model.features, model.missing)
+    contributions = booster().predict(matrix(), pred_contrib=True)[:, :-1]
+    compared = 0
+    for alert in map(json.loads, written(Form.ALERT)):
+        said = [each for each in alert["explanation"]["reasons"] if (each["contribution"] or 0.0) > 0.01]
+        place = alert["input"]["offset"]
+        row = matrix()[place].astype(np.float64)
+        found = speaker.strongest(row, contributions[place], most=MOST_REASONS)
+        expected = [f"{each['sentence']} ({each['contribution']:+.2f})" for each in said]
+        assert list(found[: len(expected)]) == expected
+        compared += len(expected)
+    assert compared > 300
 
 
 def test_rules_that_hit_come_first_and_those_that_allow_are_no_reasons() -> None:

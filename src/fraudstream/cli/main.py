@@ -46,6 +46,7 @@ LazyGroup.table = {
     "revive": LazyCommand("fraudstream.cli.revive", "Switch a pipeline's model or one of its rules on again."),
     "rescore": LazyCommand("fraudstream.cli.rescore", "Score what was decided without the model, now that it is back."),
     "evaluate": LazyCommand("fraudstream.cli.evaluate", "Judge a pipeline's model on several periods of a history."),
+    "report": LazyCommand("fraudstream.cli.report", "Write one page of how well a pipeline's model does, and why."),
     "train": LazyCommand("fraudstream.cli.train", "Train a pipeline's model from a history."),
     "model": LazyCommand("fraudstream.cli.model", "List, promote and roll back the versions of a pipeline's model."),
 }

@@ -28,7 +28,7 @@ MOST_REASONS = 4
 """Of rules, and of the model: more are of little help to those who read them, as the official interpretation of 12 CFR
 1002.9(b)(2) has it for letters."""
 _ANY_LETTER = "The circumstances of this transaction."
-_STYLES = {style: place for place, style in enumerate(Style)}
+STYLES = {style: place for place, style in enumerate(Style)}
 _HOLDS, _OTHERWISE, _OWN, _UNKNOWN = range(4)
 
 
@@ -235,7 +235,7 @@ class _Table:
         for row, given in enumerate(slots):
             for place, slot in enumerate(given):
                 self.slot[row, place] = names.index(slot.name)
-                self.style[row, place], self.scale[row, place] = _STYLES[slot.style], slot.scale
+                self.style[row, place], self.scale[row, place] = STYLES[slot.style], slot.scale
         self.is_said = np.array([text.sentence.texts != ("",) for text in texts], np.bool_)
 
 

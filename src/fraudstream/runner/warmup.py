@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -10,6 +11,8 @@ import numpy as np
 from fraudstream.define.fallback import MODEL_SCORE
 from fraudstream.define.pipeline import Form
 from fraudstream.engine.batch import Batch, gather
+from fraudstream.engine.decide import BLOCK
+from fraudstream.engine.decisions import Decisions
 from fraudstream.engine.decode import Decoder
 from fraudstream.engine.encode import Encoder
 from fraudstream.engine.kernels.fingerprint import fingerprint
@@ -44,7 +47,7 @@ def warm_up(program: Program, decoder: Decoder) -> None:
     for batch in (gather(parts[:1]), gather(parts)):
         program.learn(program.new_state(), batch, labels)
         program.decide(program.new_state(), batch, labels, _AT_MS, frozenset({MODEL_SCORE}))
-        decisions = program.decide(state, batch, labels, _AT_MS)
+        decisions = _all_alerts(program.decide(state, batch, labels, _AT_MS))
         encoder = Encoder(plan)
         for form in Form:
             encoder.encode(form, decisions, np.arange(len(batch), dtype=np.int64))
@@ -52,6 +55,18 @@ def warm_up(program: Program, decoder: Decoder) -> None:
         # Keys are evicted long after the start, and the stream should not wait for the compiler then either.
         tight = Program(plan_of(msgspec.structs.replace(plan.pipeline, max_keys=1)))
         tight.learn(tight.new_state(), batch, labels)
+
+
+def _all_alerts(decisions: Decisions) -> Decisions:
+    """The decisions as if all were alerts of the model, so that their explanations are written, too."""
+    n, inputs = len(decisions.batch), max(len(decisions.inputs), 1)
+    return replace(
+        decisions,
+        outcome=np.full(n, BLOCK, np.int8),
+        duplicate=np.zeros(n, np.bool_),
+        model_score=np.ones(n),
+        contributions=lambda rows: (0.0, np.ones((len(rows), inputs))) if decisions.inputs else None,
+    )
 
 
 def sample(event: Event, row: int) -> bytes:

@@ -7,7 +7,7 @@ keys (cards, customers) that were known to be compromised by then, because nobod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from fraudstream.training.dataset import Dataset
 from fraudstream.training.probability import fit_probability
 from fraudstream.training.score_map import best_threshold
 from fraudstream.training.split import FEWEST_EVENTS, STOP_SHARE, Split
-from fraudstream.training.trainers import Show, fit
+from fraudstream.training.trainers import Show, TrainedModel, fit
 from fraudstream.units import MILLISECONDS, format_instant
 
 Int64s = npt.NDArray[np.int64]
@@ -75,7 +75,36 @@ class Fold:
     measures: Mapping[str, float]
 
 
-def evaluate(model: ModelRef, dataset: Dataset, protocol: Protocol, show: Show = lambda *_: None) -> list[Fold]:
+@dataclass(frozen=True)
+class Tested:
+    """A test period with all that was found on it.
+
+    Attributes:
+        fold: Its measures.
+        split: What was learned from and tested on.
+        model: The model that was judged.
+        rows: int64[m], the rows of the data set tested on.
+        raw: float64[m], their raw scores.
+        threshold: The raw score that alerts; None where none is known.
+        probability: float64[m], what the scores mean; None where they mean nothing, as those of an anomaly model.
+    """
+
+    fold: Fold
+    split: Split
+    model: TrainedModel
+    rows: Int64s
+    raw: Floats
+    threshold: float | None
+    probability: Floats | None
+
+
+def evaluate(
+    model: ModelRef,
+    dataset: Dataset,
+    protocol: Protocol,
+    show: Show = lambda *_: None,
+    keep: Callable[[Tested], None] = lambda _: None,
+) -> list[Fold]:
     """The folds of a history.
 
     Args:
@@ -83,6 +112,7 @@ def evaluate(model: ModelRef, dataset: Dataset, protocol: Protocol, show: Show =
         dataset: The whole history, with its truth.
         protocol: How to judge.
         show: Progress.
+        keep: Called with each fold and all that was found on it.
 
     Raises:
         DataError: The history is too short for the folds, or a period has no frauds.
@@ -94,7 +124,9 @@ def evaluate(model: ModelRef, dataset: Dataset, protocol: Protocol, show: Show =
     folds = []
     for number in range(protocol.folds):
         show("folds", number, protocol.folds)
-        folds.append(_fold(model, dataset, protocol, start + number * protocol.test_span_ms))
+        tested = _fold(model, dataset, protocol, start + number * protocol.test_span_ms)
+        keep(tested)
+        folds.append(tested.fold)
     show("folds", protocol.folds, protocol.folds)
     return folds
 
@@ -108,7 +140,7 @@ def summary(folds: list[Fold]) -> dict[str, tuple[float, float]]:
     return found
 
 
-def _fold(model: ModelRef, dataset: Dataset, protocol: Protocol, test_from_ms: int) -> Fold:
+def _fold(model: ModelRef, dataset: Dataset, protocol: Protocol, test_from_ms: int) -> Tested:
     fraud = dataset.fraud
     assert fraud is not None
     train_until_ms = test_from_ms - protocol.label_delay_ms
@@ -145,7 +177,7 @@ def _fold(model: ModelRef, dataset: Dataset, protocol: Protocol, test_from_ms: i
     raw = fitted.model.predict(dataset.matrix[rows])
     probability = None if curve is None else curve.of(raw)
     measures = evaluate_fold(raw, rows, dataset, protocol.top_keys, threshold, probability)
-    return Fold(
+    fold = Fold(
         train_from_ms,
         train_until_ms,
         test_from_ms,
@@ -155,6 +187,7 @@ def _fold(model: ModelRef, dataset: Dataset, protocol: Protocol, test_from_ms: i
         int(known.sum()),
         measures,
     )
+    return Tested(fold, split, fitted.model, rows, raw, threshold, probability)
 
 
 def evaluate_fold(
