@@ -49,7 +49,7 @@ class Recorder:
 
     def __call__(self, model: ModelRef, dataset: Dataset, split: Split, seed: int, show: object) -> Any:
         self.splits.append(split)
-        return Fitted(self, self.predict(dataset.matrix[split.stop]))
+        return Fitted(self, self.predict(dataset.matrix[split.stop]), {})
 
     def to_onnx(self) -> bytes:
         raise AssertionError("an evaluation saves nothing")

@@ -43,6 +43,9 @@ def command(
     train_span: Annotated[
         str | None, typer.Option("--train-span", help="How long a time is learned from; default: all before the test.")
     ] = None,
+    search: Annotated[
+        int, typer.Option("--search", metavar="TRIES", min=1, help="Choose among so many parameters, before the test.")
+    ] = 1,
     label_delay: Annotated[str, typer.Option("--label-delay", help="How long after an event its label comes.")] = "7d",
     alert_share: Annotated[
         float, typer.Option("--alert-share", help="Isolation Forest: share of events to send to review.")
@@ -76,7 +79,7 @@ def command(
     plan, history = open_history(declared, data, column, without, time_column, settings)
     known = truth_for(history, plan, label, truth, settings)
     span_ms = None if train_span is None else duration("--train-span", train_span)
-    options = Options(test_share, delay_ms, alert_share, seed, span_ms)
+    options = Options(test_share, delay_ms, alert_share, seed, span_ms, search)
     with progress() as show:
         done = train(plan, settings.models_folder, history, known, options, show)
     note_rejected(history)
@@ -102,6 +105,7 @@ def _document(done: Trained, history: History, seconds: float) -> dict[str, obje
         "test_from": format_instant(int(at_ms[split.test.start])),
         "test_until": format_instant(int(at_ms[-1])),
         "gap": format_duration(split.gap_ms) if split.gap_ms else None,
+        "parameters": done.manifest.card.parameters if done.manifest.card else {},
         "raw_score_at_review": done.threshold,
         "metrics": done.manifest.metrics,
         "seconds": round(seconds, 3),
@@ -124,6 +128,14 @@ def _print(done: Trained, plan: Plan, seconds: float) -> None:
     if split.gap_ms:
         print(f"  gap    {format_duration(split.gap_ms)}: labels come that late")
     print(part("test", split.test))
+    if done.manifest.card is not None and done.manifest.card.search:
+        chosen = {
+            name: value
+            for name, value in done.manifest.card.parameters.items()
+            if plan.pipeline.model is None or plan.pipeline.model.parameters.get(name) != value
+        }
+        print(f"  {done.manifest.card.search}")
+        print(f"  to keep them: parameters: {{{', '.join(f'{name}: {value}' for name, value in chosen.items())}}}")
     if "auc_roc" in found:
         print(f"  AUC ROC {found['auc_roc']:.3f}   average precision {found['average_precision']:.3f}")
     review_at = plan.pipeline.policy.review_threshold

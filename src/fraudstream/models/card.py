@@ -71,6 +71,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
             one: events of one card are not independent.
         segments: Parts of the test.
         calibration: How probabilities were fitted, in words.
+        search: How parameters were found, in words; "" where they are the pipeline's.
         limits: Where not to trust it, one sentence each.
     """
 
@@ -81,6 +82,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     intervals: dict[str, tuple[float, float]] = {}
     segments: tuple[Segment, ...] = ()
     calibration: str = ""
+    search: str = ""
     limits: tuple[str, ...] = ()
 
 
@@ -130,4 +132,6 @@ def _of_card(card: Card) -> list[str]:
     chosen = ", ".join(f"`{name}` {value}" for name, value in card.parameters.items())
     lines += ["", "## How it was made", ""]
     lines += [f"Parameters: {chosen or 'none'}; seed {card.seed}."]
-    return [*lines, *(["", card.calibration] if card.calibration else [])]
+    for sentence in filter(None, (card.search, card.calibration)):
+        lines += ["", sentence]
+    return lines

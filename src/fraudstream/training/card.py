@@ -36,6 +36,7 @@ def make_card(
     seed: int,
     calibration: str,
     absent: Sequence[str],
+    search: str,
 ) -> Card:
     """The card of a model.
 
@@ -49,6 +50,7 @@ def make_card(
         seed: Of everything random.
         calibration: How probabilities were fitted; "" where they were not.
         absent: Fields the history did not have.
+        search: How parameters were found; "" where they are the pipeline's.
     """
     test = split.test
     fraud = None if dataset.fraud is None else dataset.fraud[test]
@@ -75,6 +77,7 @@ def make_card(
         intervals=intervals,
         segments=segments,
         calibration=calibration,
+        search=search,
         limits=tuple(_limits(dataset, split, fraud, calibration, absent)),
     )
 

@@ -28,6 +28,7 @@ from fraudstream.training.metrics import measure
 from fraudstream.training.probability import fit_probability
 from fraudstream.training.reference import make_reference
 from fraudstream.training.score_map import anchored, best_threshold, ranked
+from fraudstream.training.search import search
 from fraudstream.training.split import Split, split_by_time
 from fraudstream.training.trainers import (
     Fitted,
@@ -35,7 +36,6 @@ from fraudstream.training.trainers import (
     TrainedModel,
     fit,
     is_supervised,
-    parameters_of,
     require_libraries,
 )
 from fraudstream.training.truth import Truth
@@ -55,6 +55,7 @@ class Options:
         alert_share: Isolation Forest: the share of events that its score sends to review.
         seed: Of everything random.
         train_span_ms: How long a time is learned from; None: all of the history before the test.
+        tries: How many sets of parameters to choose from (`training/search.py`); 1: the pipeline's.
         settled: Whether the latest events are left out, whose label may not have come yet.
         trained_at: The instant the manifest names, ISO 8601; now unless given.
     """
@@ -64,6 +65,7 @@ class Options:
     alert_share: float = 0.01
     seed: int = 1
     train_span_ms: int | None = None
+    tries: int = 1
     settled: bool = False
     trained_at: str | None = None
 
@@ -120,7 +122,13 @@ def train(
             f"{model.trainer} learns from known frauds, and nothing says which events were.",
             "Name the column that does with --label, or a file with --truth.",
         )
-    return _make(plan, model, models_folder, history, truth, options, partial(fit, model), show)
+    fitter = partial(fit, model) if options.tries < 2 else partial(_search_and_fit, model, options.tries)
+    return _make(plan, model, models_folder, history, truth, options, fitter, show)
+
+
+def _search_and_fit(model: ModelRef, tries: int, dataset: Dataset, split: Split, seed: int, show: Show) -> Fitted:
+    found = search(model, dataset, split, tries, seed, show)
+    return fit(found.model, dataset, split, seed, show)._replace(search=str(found))
 
 
 def register_given(
@@ -144,7 +152,7 @@ def register_given(
     model = replace(plan.pipeline.model, trainer=ELSEWHERE, parameters={})
 
     def take(dataset: Dataset, split: Split, seed: int, show: Show) -> Fitted:
-        return Fitted(given, given.predict(dataset.matrix[split.stop]))
+        return Fitted(given, given.predict(dataset.matrix[split.stop]), {})
 
     return _make(plan, model, models_folder, history, truth, options, take, show)
 
@@ -243,10 +251,11 @@ def _finish(
             score,
             model.features,
             policy.review_threshold,
-            parameters_of(model),
+            fitted.parameters,
             options.seed,
             "" if curve is None else curve.how,
             history.absent,
+            fitted.search,
         ),
     )
     folder = Registry(models_folder, manifest.name).add(

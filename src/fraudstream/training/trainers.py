@@ -14,7 +14,6 @@ from fraudstream.errors import DataError, UsageError
 from fraudstream.plan.trainers import BALANCED, FRAUD_WEIGHT
 from fraudstream.training import estimator, isolation_forest, lightgbm, logistic, xgboost
 from fraudstream.training.dataset import Dataset
-from fraudstream.training.elsewhere import ELSEWHERE
 from fraudstream.training.split import Split
 
 Floats = npt.NDArray[np.float64]
@@ -60,10 +59,14 @@ class Fitted(NamedTuple):
         model: The model; it learned from all of the training period.
         held: float64[the split's `stop`], raw scores of a model that had not learned from those events: thresholds and
             probabilities are drawn from them. None of an anomaly model, whose scores are read by their rank.
+        parameters: What it was trained with.
+        search: How these were found, a sentence; "" where they are the pipeline's.
     """
 
     model: TrainedModel
     held: Floats | None
+    parameters: dict[str, Any]
+    search: str = ""
 
 
 def is_supervised(model: ModelRef) -> bool:
@@ -73,7 +76,7 @@ def is_supervised(model: ModelRef) -> bool:
 
 def parameters_of(model: ModelRef) -> dict[str, Any]:
     """The trainer's parameters, those at their defaults among them."""
-    if model.trainer.startswith(estimator.PREFIX) or model.trainer == ELSEWHERE:
+    if model.trainer.startswith(estimator.PREFIX):
         return dict(model.parameters)
     module = _SUPERVISED.get(model.trainer, isolation_forest)
     return dict(module.PARAMETERS) | dict(model.parameters)
@@ -123,7 +126,7 @@ def fit(model: ModelRef, dataset: Dataset, split: Split, seed: int, show: Show) 
     period = slice(split.learn.start, split.stop.stop)
     matrix = dataset.matrix[period]
     if not is_supervised(model):
-        return Fitted(isolation_forest.fit(matrix, seed, model.parameters), None)
+        return Fitted(isolation_forest.fit(matrix, seed, model.parameters), None, parameters_of(model))
     fraud = dataset.fraud_known_by(split.trained_at_ms)
     for name, part in (("to learn from", split.learn), ("held out to choose the threshold on", split.stop)):
         if not fraud[part].any() or fraud[part].all():
@@ -139,6 +142,7 @@ def fit(model: ModelRef, dataset: Dataset, split: Split, seed: int, show: Show) 
     parameters = dict(model.parameters)
     weight = _weights(fraud[period], held, parameters.pop(FRAUD_WEIGHT, 1.0))
     if model.trainer.startswith(estimator.PREFIX):
-        return Fitted(*estimator.fit(model.trainer, matrix, fraud[period], held, weight, seed, parameters, note))
-    trainer = _SUPERVISED[model.trainer]
-    return Fitted(*trainer.fit(matrix, fraud[period], held, weight, seed, parameters, note))
+        found = estimator.fit(model.trainer, matrix, fraud[period], held, weight, seed, parameters, note)
+    else:
+        found = _SUPERVISED[model.trainer].fit(matrix, fraud[period], held, weight, seed, parameters, note)
+    return Fitted(*found, parameters_of(model))
