@@ -23,7 +23,7 @@ from fraudstream.models.contributions import (
     pack_trees,
     read_contributor,
 )  # fmt: skip
-from fraudstream.training import isolation_forest, lightgbm
+from fraudstream.training import isolation_forest, lightgbm, logistic, xgboost
 
 Floats = npt.NDArray[np.float64]
 INPUTS = 6
@@ -94,6 +94,25 @@ def test_those_of_an_isolation_forest_add_up_to_the_logarithm_of_its_score() -> 
     np.testing.assert_allclose(found.margin, np.log2(model.predict(rows)), rtol=0, atol=1e-9)
     strangest = int(np.argmax(model.predict(rows)))
     assert found.values[strangest].max() > 0, "what makes an event strange raises its score"
+
+
+@pytest.mark.parametrize("trainer", [xgboost, logistic], ids=lambda module: module.__name__.rpartition(".")[2])
+def test_those_of_other_trainers_add_up_to_their_log_odds(trainer: Any) -> None:
+    """XGBoost adds up in float32, so its probabilities are that exact and no more."""
+    matrix = matrix_of(3_000, 8)
+    fraud = matrix[:, 0] + matrix[:, 2] + np.random.default_rng(9).normal(0, 40, len(matrix)) > 190
+    held, weight = np.arange(len(matrix)) >= 2_500, np.ones(len(matrix))
+    model, _ = trainer.fit(matrix, fraud, held, weight, 1, {}, lambda done, most: None)
+    rows = matrix_of(300, 10)
+    found = read_contributor(model.contributions(), INPUTS)(rows.astype(np.float64))
+    probability = model.predict(rows)
+    np.testing.assert_allclose(1 / (1 + np.exp(-found.margin)), probability, rtol=0, atol=model.largest_difference)
+    assert probability.max() - probability.min() > 0.5
+    if trainer is xgboost:
+        import xgboost as library
+
+        own = model._booster.predict(library.DMatrix(rows), pred_contribs=True)
+        np.testing.assert_allclose(found.values, own[:, :-1], rtol=0, atol=1e-3)
 
 
 def test_linear_contributions_are_what_differs_from_the_mean() -> None:

@@ -137,7 +137,7 @@ def _changed(material: Material) -> str:
         f"The last test period against the events its model had learned from. PSI below {STABLE} is no change worth a "
         f"look, above {SHIFTED} a real one; KS is the greatest distance of the distribution functions, 0 to 1."
     )
-    heads = ["input", "PSI", "KS", "", "null then", "null now", "median then", "median now"]
+    heads = ["input", "PSI", "KS", "verdict", "null then", "null now", "median then", "median now"]
     shown = [score[1], *(row[1] for row in rows)]
     return paragraph(about) + table("Drift, most first; the score above all", heads, shown)
 

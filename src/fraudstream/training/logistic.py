@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fraudstream.models.contributions import pack_linear
 from fraudstream.training.forest import INPUT, OUTPUT, Floats, model_bytes
 
 Matrix = npt.NDArray[np.float32]
@@ -52,8 +53,10 @@ class Logistic:
         return model_bytes(nodes, "logistic", len(constants["mean"]), tensors)
 
     def contributions(self) -> bytes:
-        """None: the weights are for inputs on the common scale, and there are no trees."""
-        return b""
+        """The file that says what each input adds to the log-odds: its weight, by how far it is from its mean."""
+        weight = self._regression.coef_[0] / self._scaler.scale_
+        mean = self._scaler.mean_
+        return pack_linear(weight, mean, float(self._regression.intercept_[0] - weight @ mean))
 
 
 def fit(
