@@ -28,7 +28,10 @@ from fraudstream.units import format_instant, parse_instant
 def command(
     pipeline: Annotated[str, typer.Argument(metavar="FILE | NAME", help="A pipeline's YAML file, or its name.")],
     source: Annotated[
-        str, typer.Option("--from", metavar="FILE | TOPIC", help="Past events: .parquet, .csv or .jsonl, or a topic.")
+        str,
+        typer.Option(
+            "--from", metavar="FILE | TOPIC | lake", help="Past events: .parquet, .csv or .jsonl, a topic, or the lake."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The table: .parquet.")],
     labels: Annotated[

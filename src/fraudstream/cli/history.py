@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     from fraudstream.training.trainers import Show
     from fraudstream.training.truth import Truth
 
+LAKE = "lake"
+"""What stands for the lake, in the place of a file or topic."""
 Data = Annotated[
-    str, typer.Option("--data", metavar="FILE | TOPIC", help="Past events: .parquet, .csv or .jsonl, or a topic.")
+    str,
+    typer.Option(
+        "--data", metavar="FILE | TOPIC | lake", help="Past events: .parquet, .csv or .jsonl, a topic, or the lake."
+    ),
 ]
 LabelColumn = Annotated[
     str | None, typer.Option("--label", metavar="COLUMN", help="Column of the truth; guessed; none: there is none.")
@@ -71,6 +76,10 @@ def open_history(
     path = path_of(data)
     if path is not None:
         history = History(path, plan.pipeline.event, columns, time_column)
+    elif data == LAKE:
+        from fraudstream.training.lake import lake_source
+
+        history = History(lake_source(settings, declared), plan.pipeline.event, columns, time_column)
     else:
         from fraudstream.training.topic import TopicSource
 
