@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fraudstream.cli.alerts import readable
+from fraudstream.cli.alerts import readable, sentences
 from fraudstream.define.pipeline import Form, Route, Selection
 from fraudstream.kafka.tail import Record, TopicTail
 from fraudstream.settings import Settings
@@ -46,11 +46,28 @@ def test_lines_for_people_and_records_for_machines(fraudstream: Run, bench: Work
         ["CRITICAL", "BLOCK", "c1", amount, "HIGH", f"{topic}-0-{offset}"]
         for amount, offset in (("1,234.50", 1), ("900.00", 3), ("99,999.99", 5))
     ]
+    explained = fraudstream(*common, "--why", "--limit", "1")
+    assert explained.stdout.splitlines() == [lines[0], "    It is so that amount >= 900."]
     machine = fraudstream(*common, "--json", "--limit", "2")
     assert machine.stderr == ""
     records = [message.value().decode() for message in bench.read(bench.pipeline.routes[1].topic)]
     assert machine.stdout.splitlines() == records[:2]
     assert json.loads(records[0])["amount"] == 1234.5
+
+
+def test_reasons_are_told_from_any_form_and_nothing_strange_reaches_the_terminal() -> None:
+    reasons = [{"sentence": "Large.", "contribution": None}, {"sentence": "A\x1b[2J", "contribution": -1.234}]
+    told = ["Large.", "A\ufffd[2J (-1.23)"]
+    alert = {"alert_id": "t-0-1", "explanation": {"reasons": reasons}}
+    assert sentences(json.dumps(alert).encode()) == sentences(json.dumps({"decision": alert}).encode()) == told
+    for value in (
+        b"",
+        b"[1]",
+        b"{}",
+        b'{"explanation": {"reasons": [{"sentence": 1, "contribution": "x"}]}}',
+        b"[" * 9999,
+    ):
+        assert sentences(value) == []
 
 
 def test_alerts_of_another_pipeline_on_the_same_topic_are_left_out(fraudstream: Run, bench: Workbench) -> None:

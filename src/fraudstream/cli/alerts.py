@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import time
@@ -31,6 +32,7 @@ def command(
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
+    why: Annotated[bool, typer.Option("--why", help="Below each line its reasons in words.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print each alert's record as it is, one a line.")] = False,
 ) -> None:
     """Follow a pipeline's alerts, until stopped by Ctrl-C. Reading leaves no trace: no offsets are committed.
@@ -54,18 +56,22 @@ def command(
     if not as_json:
         show_note(f"alerts of {found.name} from {', '.join(route.topic for route in routes)}; stop with Ctrl-C")
     try:
-        _follow(tail, found, limit, until, as_json=as_json)
+        _follow(tail, found, limit, until, as_json=as_json, why=why)
     except KeyboardInterrupt:
         pass  # the usual way to end it
     finally:
         tail.close()
 
 
-def _follow(tail: TopicTail, pipeline: Pipeline, limit: int | None, until: float | None, *, as_json: bool) -> None:
+def _follow(
+    tail: TopicTail, pipeline: Pipeline, limit: int | None, until: float | None, *, as_json: bool, why: bool
+) -> None:
     shown = 0
     for record in tail:
         if record is not None and record.value is not None and not _is_of_another(pipeline, record.value):
             print(one_line(record.value) if as_json else readable(pipeline, record))
+            if why and not as_json:
+                print("".join(f"    {sentence}\n" for sentence in sentences(record.value)), end="")
             sys.stdout.flush()
             shown += 1
         if shown == limit or (until is not None and time.monotonic() >= until):
@@ -85,6 +91,21 @@ def _is_of_another(pipeline: Pipeline, value: bytes) -> bool:
 def one_line(value: bytes) -> str:
     """A record as it is; line breaks, which JSON has only between its tokens, become spaces."""
     return value.decode("utf-8", "backslashreplace").replace("\n", " ").replace("\r", " ")
+
+
+def sentences(value: bytes) -> list[str]:
+    """The reasons of an alert in words, with what those of the model contributed; none where a record has none."""
+    try:
+        document = json.loads(value)
+        reasons = document.get("decision", document)["explanation"]["reasons"]
+        added = [each["contribution"] for each in reasons]
+        shown = [
+            each["sentence"] + ("" if size is None else f" ({size:+.2f})")
+            for each, size in zip(reasons, added, strict=True)
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return []
+    return ["".join(letter if letter.isprintable() else "\ufffd" for letter in text) for text in shown]
 
 
 def readable(pipeline: Pipeline, record: Record) -> str:
