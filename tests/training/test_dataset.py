@@ -14,6 +14,7 @@ from fraudstream.pipelines import find_plan
 from fraudstream.training import history as history_module
 from fraudstream.training.dataset import Dataset, make_dataset
 from fraudstream.training.history import History
+from fraudstream.training.table import feature_table
 from fraudstream.training.truth import truth_of_column, truth_of_file
 
 Simulated = Callable[[str, str], tuple[Path, Path]]
@@ -114,3 +115,37 @@ def test_truth_about_other_events_is_refused(labelled: pl.DataFrame, tmp_path: P
     history = History(tmp_path / "history.parquet", PLAN.pipeline.event)
     with pytest.raises(DataError, match="speaks of none of the 500 events"):
         make_dataset(PLAN, history, truth_of_file(path, PLAN.pipeline.event, len(history)), 7 * DAY_MS)
+
+
+def test_a_table_as_of_an_instant_does_not_change_with_what_comes_after_it(
+    labelled: pl.DataFrame, tmp_path: Path
+) -> None:
+    """Later amounts, later events and later labels, also of earlier events, are others: the table is the same."""
+    at_ms = labelled["TX_DATETIME"].cast(pl.Datetime("ms")).cast(pl.Int64)
+    as_of_ms = int(at_ms[4_000])
+    labels = pl.DataFrame(
+        {
+            "event_id": labelled["TRANSACTION_ID"],
+            "label": pl.Series(["fraud", "legitimate"]).gather(1 - labelled["is_fraud"].cast(pl.Int64)),
+            "labelled_at": at_ms + 5 * DAY_MS,
+        }
+    )
+
+    def table(frame: pl.DataFrame, words: pl.DataFrame) -> pl.DataFrame:
+        frame.write_parquet(tmp_path / "history.parquet")
+        words.write_parquet(tmp_path / "labels.parquet")
+        history = History(tmp_path / "history.parquet", PLAN.pipeline.event)
+        truth = truth_of_file(tmp_path / "labels.parquet", PLAN.pipeline.event, len(history))
+        return feature_table(PLAN, history, truth, 7 * DAY_MS, as_of_ms).frame
+
+    honest = table(labelled, labels)
+    assert len(honest) > 4_000 and honest["is_fraud"].sum() > 10
+    later = at_ms > as_of_ms
+    changed = labelled.with_columns(
+        TX_AMOUNT=pl.when(later).then(pl.col("TX_AMOUNT") * 3).otherwise("TX_AMOUNT").round(2)
+    ).filter(~later | (pl.int_range(pl.len()) % 2 == 0))
+    flipped = pl.when(pl.col("label") == "fraud").then(pl.lit("legitimate")).otherwise(pl.lit("fraud"))
+    after = pl.col("labelled_at") > as_of_ms
+    other = labels.with_columns(label=pl.when(after).then(flipped).otherwise("label"))
+    assert not other.equals(labels) and len(changed) < len(labelled)
+    assert table(changed, other).equals(honest)
