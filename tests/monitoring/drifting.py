@@ -70,7 +70,7 @@ class Payments(NamedTuple):
         return history, truth_of_file(truth, plan.pipeline.event, len(history))
 
 
-def payments(days: int, new_from: int | None, a_day: int) -> Payments:
+def payments(days: int, new_from: int | None, a_day: int, seed: int = 3) -> Payments:
     """So many days of the payments of `terminal-payments`; from a day on with the new pattern as well."""
     turn = days if new_from is None else new_from
     chunks = []
@@ -79,7 +79,7 @@ def payments(days: int, new_from: int | None, a_day: int) -> Payments:
             chunks += generate(
                 "terminal-payments",
                 start_at_ms=START_MS + begin * DAY_MS,
-                seed=3,
+                seed=seed,
                 customers=300,
                 terminals=200,
                 events=a_day * (end - begin),

@@ -24,7 +24,7 @@ from fraudstream.training.train import Options, train
 
 from .drifting import DAY_MS, DELAY_MS, START_MS, Payments, decisions, payments
 
-A_DAY = 300
+A_DAY, SEED = 600, 1
 TRAINED, TURN, NOTICED, END = 20, 20, 34, 50
 """Days: the champion is trained, the new pattern begins, somebody looks, and it is over."""
 OPTIONS = Options(test_share=0.15, label_delay_ms=DELAY_MS, settled=True)
@@ -38,7 +38,7 @@ def plan() -> Plan:
 
 @pytest.fixture(scope="module")
 def drifted() -> Payments:
-    return payments(END, TURN, A_DAY)
+    return payments(END, TURN, A_DAY, SEED)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_new_fraud_pattern_is_noticed_and_retraining_recovers_what_it_cost(
     old = registry.roles().champion
     assert old is not None and plan.pipeline.model is not None
     before = registry.manifest(old).metrics["average_precision"]
-    undisturbed = seen(plan, registry, payments(NOTICED, None, A_DAY), tmp_path / "undisturbed", NOTICED)
+    undisturbed = seen(plan, registry, payments(NOTICED, None, A_DAY, SEED), tmp_path / "undisturbed", NOTICED)
     assert "average_precision_loss" not in {alarm.limit for alarm in undisturbed.alarms}
     report = seen(plan, registry, drifted, tmp_path / "now", NOTICED)
     assert "average_precision_loss" in {alarm.limit for alarm in report.alarms}
