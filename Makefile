@@ -16,7 +16,7 @@ KERNELS := $(wildcard src/fraudstream/*/kernels/*.py)
 PYTHONS := python3.11 python3.12 python3.13 python3
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help setup lint check test demo picture bench soak chaos fuzz real-data lock clean
+.PHONY: help setup lint check test demo picture bench quality soak chaos fuzz real-data lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ chaos: setup ## An hour of faults of every kind, the scorer killed 350 times or 
 
 fuzz: $(DONE)/fuzz ## Ten million records through the decoder, guided fuzzing of decoder, pipelines and rules; write bench/fuzz.json.
 	PYTHONPATH=tests $(RUN)/python -m fuzz.run --out bench/fuzz.json
+
+quality: setup ## Judge the models on the third-party data (../shared/data) and write bench/quality.json.
+	$(RUN)/python -m bench.quality ../shared/data
 
 real-data: setup ## The test on all third-party transactions (../shared/data), with the scorer killed on the way.
 	FRAUDSTREAM_TEST_EVENTS=1754155 $(RUN)/pytest -s tests/runner/test_real_data.py

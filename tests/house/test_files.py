@@ -89,7 +89,21 @@ def test_every_library_has_its_reason() -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["setup", "check", "test", "demo", "picture", "bench", "soak", "chaos", "fuzz", "real-data", "lock", "clean"],
+    [
+        "setup",
+        "check",
+        "test",
+        "demo",
+        "picture",
+        "bench",
+        "soak",
+        "quality",
+        "chaos",
+        "fuzz",
+        "real-data",
+        "lock",
+        "clean",
+    ],
 )
 def test_make_knows_its_targets(target: str) -> None:
     """Every target is listed by `make help` and can be planned."""

@@ -26,6 +26,19 @@ def test_figures_are_the_committed_results() -> None:
     assert tables.PICTURE.read_text(encoding="utf-8") == tables.picture(results), "run `python -m bench.tables`"
 
 
+def test_the_quality_is_the_committed_result() -> None:
+    """What the README says of the models is what bench/quality.json holds, and it reaches what we set out for."""
+    spec = importlib.util.spec_from_file_location("quality", ROOT / "bench" / "quality.py")
+    assert spec is not None and spec.loader is not None
+    quality = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(quality)
+    text, result = README.read_text(encoding="utf-8"), json.loads(quality.RESULT.read_text(encoding="utf-8"))
+    assert text == quality.filled(text, result), "run `make quality`"
+    week = result["delay_7d"]
+    assert week["ap"] >= 0.755 and week["auc"] >= 0.88 and week["cp100"] >= 0.308
+    assert result["card_payments"]["ap"] >= 0.92
+
+
 def test_the_example_pipeline_has_no_problem() -> None:
     """A newcomer who copies the example gets a pipeline that works."""
     example = re.search(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)

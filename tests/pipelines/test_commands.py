@@ -32,7 +32,7 @@ def test_check_says_ok_in_a_line_and_its_versions(tmp_path: Path) -> None:
     """Exit code 0."""
     done = fraudstream("check", "terminal-payments", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("terminal-payments is ok: 5 fields, 28 features over 2 keys, 3 rules, a model of 29")
+    assert done.stdout.startswith("terminal-payments is ok: 5 fields, 42 features over 2 keys, 3 rules, a model of 14")
     shown = json.loads(fraudstream("check", "terminal-payments", "--json", folder=tmp_path).stdout)
     assert (shown["ok"], shown["name"]) == (True, "terminal-payments")
     assert shown["versions"]["pipeline"] in done.stdout

@@ -14,6 +14,7 @@ import pytest
 from fraudstream.define.pipeline import Form, Selection
 from fraudstream.errors import DefinitionError, UsageError
 from fraudstream.pipelines import SHIPPED, find_path, find_pipeline, find_plan, names
+from fraudstream.plan.plan import LABEL_KINDS
 from fraudstream.testing.cases import LabelRow, load_case
 from fraudstream.testing.compare import differences
 from fraudstream.testing.decide import decide
@@ -107,7 +108,7 @@ def test_terminal_payments_has_twenty_windows_and_delayed_labels() -> None:
     windowed = [feature for log in plan.logs for feature in log.features]
     assert len(windowed) >= 20
     assert {log.by for log in plan.logs} == {("CUSTOMER_ID",), ("TERMINAL_ID",)}
-    assert {f.definition.delay for f in windowed if f.reads_labels} == {"7d"}
+    assert {f.definition.delay for f in windowed if f.kind in LABEL_KINDS} == {"7d"}
 
 
 def test_a_name_is_looked_for_among_ones_own_first(tmp_path: Path) -> None:

@@ -42,6 +42,12 @@ def command(
     test_from: TestFrom = None,
     top: TopKeys = 100,
     seed: Seed = 1,
+    delay_features: Annotated[
+        bool,
+        typer.Option(
+            "--delay-features", help="Label features look back from --label-delay, too: what faster labels are worth."
+        ),
+    ] = False,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Also write a page with curves, costs and segments.")
     ] = None,
@@ -60,7 +66,7 @@ def command(
     protocol = protocol_of(label_delay, folds, test_span, train_span, test_from, top, seed)
     settings = settings_from(bootstrap_servers, config, values)
     source = Source(pipeline, data, label, truth, column, without, time_column)
-    judged = judge(source, protocol, None, settings)
+    judged = judge(source, protocol, None, settings, delay_features=delay_features)
     if html is not None:
         write_page(html, lambda: report(judged.material, with_explanation=False))
     if as_json:

@@ -79,8 +79,15 @@ def protocol_of(
     )
 
 
-def judge(source: Source, protocol: Protocol, investigation: float | None, settings: Settings) -> Judged:
-    """Judges a pipeline's model.
+def judge(
+    source: Source,
+    protocol: Protocol,
+    investigation: float | None,
+    settings: Settings,
+    *,
+    delay_features: bool = False,
+) -> Judged:
+    """Judges a pipeline's model; with `delay_features`, as if its label features waited as long as labels take.
 
     Raises:
         UsageError: The pipeline has no model, or nothing says what events really were.
@@ -89,11 +96,14 @@ def judge(source: Source, protocol: Protocol, investigation: float | None, setti
     from fraudstream.pipelines import find_plan
     from fraudstream.report.material import Material
     from fraudstream.training.dataset import make_dataset
+    from fraudstream.training.delayed import plan_delayed
     from fraudstream.training.prequential import evaluate
     from fraudstream.training.trainers import require_libraries
 
     started = time.monotonic()
     declared = find_plan(source.pipeline, settings.pipelines_folder)
+    if delay_features:
+        declared = plan_delayed(declared, protocol.label_delay_ms)
     model, costs = declared.pipeline.model, declared.pipeline.policy.costs
     if model is None:
         raise UsageError(f"{declared.pipeline.name} declares no model: there is nothing to judge.", "It runs as it is.")
