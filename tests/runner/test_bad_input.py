@@ -154,7 +154,7 @@ def test_a_label_with_an_impossible_id_is_a_dead_letter(
     from fraudstream.pipelines import find_plan
 
     shipped = find_plan("terminal-payments").pipeline
-    bench = Workbench(kafka_settings, msgspec.structs.replace(shipped, model=None), tmp_path, unique_id)
+    bench = Workbench(kafka_settings, msgspec.structs.replace(shipped, model=None, reasons=()), tmp_path, unique_id)
     ids = ["9" * 20, int("9" * 20), "1_0", " 5", "٣", "", "12", 12, "-3"]
     bench.produce(
         bench.pipeline.labels.name,
