@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fraudstream.cli.console import show_json
+from fraudstream.cli.console import show_json, show_problems
 from fraudstream.cli.options import AsJson, ConfigFile, settings_from
 from fraudstream.errors import DefinitionError
 
@@ -24,11 +24,7 @@ def command(
     try:
         plan = plan_definition(definition)
     except DefinitionError as error:
-        if as_json:
-            problems = [{**p._asdict(), "line": getattr(p, "line", None)} for p in error.problems]
-            show_json({"ok": False, "source": error.source, "problems": problems})
-        else:
-            print(error)
+        show_problems(error, as_json=as_json)
         raise typer.Exit(1) from None
     versions = plan.versions
     if as_json:

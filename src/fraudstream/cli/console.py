@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from fraudstream.errors import FraudstreamError
+from fraudstream.errors import DefinitionError, FraudstreamError
 
 
 def show_error(error: FraudstreamError) -> None:
@@ -34,6 +34,15 @@ def show_note(text: str) -> None:
 def show_json(document: Any) -> None:
     """One JSON document on one line of stdout; paths and named tuples are written as what they hold."""
     print(msgspec.json.encode(document, enc_hook=str).decode(), flush=True)
+
+
+def show_problems(error: DefinitionError, *, as_json: bool) -> None:
+    """All that is wrong with a file, on stdout: it is what a command that checks was asked for."""
+    if as_json:
+        problems = [{**p._asdict(), "line": getattr(p, "line", None)} for p in error.problems]
+        show_json({"ok": False, "source": error.source, "problems": problems})
+    else:
+        print(error)
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> None:

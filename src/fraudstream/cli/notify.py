@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.core
 
-from fraudstream.cli.console import show_json, show_note, show_table
+from fraudstream.cli.console import show_json, show_note, show_problems, show_table
 from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
 from fraudstream.errors import DefinitionError, FraudstreamError, UsageError
 from fraudstream.units import format_instant, parse_duration
@@ -119,11 +119,7 @@ def check(
         if pipelines:
             declared.check_against([find_pipeline(each, folder) for each in pipelines])
     except DefinitionError as error:
-        if as_json:
-            problems = [{**p._asdict(), "line": getattr(p, "line", None)} for p in error.problems]
-            show_json({"ok": False, "source": error.source, "problems": problems})
-        else:
-            print(error)
+        show_problems(error, as_json=as_json)
         raise typer.Exit(1) from None
     if as_json:
         show_json({"ok": True, "source": declared.source, "channels": list(declared.channels)})

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fraudstream.cli.console import show_json, show_note
+from fraudstream.cli.console import show_json, show_note, show_problems
 from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
 from fraudstream.errors import DefinitionError, UsageError
 
@@ -83,11 +83,7 @@ def check(
     try:
         sinks = load_sinks(file)
     except DefinitionError as error:
-        if as_json:
-            problems = [{**p._asdict(), "line": getattr(p, "line", None)} for p in error.problems]
-            show_json({"ok": False, "source": error.source, "problems": problems})
-        else:
-            print(error)
+        show_problems(error, as_json=as_json)
         raise typer.Exit(1) from None
     if as_json:
         show_json({"ok": True, "source": str(file), "sinks": list(sinks)})

@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from fraudstream.define.reader import Default, Reader, joined
 from fraudstream.define.yaml_tree import Node
 from fraudstream.settings import Secret
 from fraudstream.units import parse_duration
+
+if TYPE_CHECKING:
+    import ssl
 
 Word = TypeVar("Word", bound=StrEnum)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -81,6 +84,19 @@ class Part:
             self.problem(name, f"{number} is too little.", f"Write {least} or more.")
             return default
         return number
+
+    def authorities(self, name: str) -> ssl.SSLContext | None:
+        """What to trust, from a file of certificates; None where none is named: the system's authorities."""
+        import ssl
+
+        file = self.text(name)
+        if file is None:
+            return None
+        try:
+            return ssl.create_default_context(cafile=str(self.folder / file))
+        except OSError as error:  # also what is no certificate
+            self.problem(name, f"{file} cannot be used: {error.strerror or error}.", "Name a PEM file of authorities.")
+            return None
 
     def duration(self, name: str, default: Default) -> int | Default:
         """Milliseconds of a duration such as `5m`."""

@@ -95,18 +95,14 @@ class TopicTail:
                 count = 2**62 if from_beginning else (newest or {}).get(topic, 0)
                 starts |= backwards(kept, ends, count)
         self.complete = {topic for topic in self._topics if not any(starts[p] for p in starts if p[0] == topic)}
-        config = client_config(settings) | {
-            "group.id": "fraudstream-tail",  # the client wants one; it is never joined
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
+        how = {
             "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
             "auto.offset.reset": "earliest" if positions is None else "error",
             "fetch.wait.max.ms": fetch_wait_ms,
             "fetch.queue.backoff.ms": 5,
             "error_cb": lambda error: LOGGER.warning("reader: %s", error.str()),
         }
-        self._consumer: Any = build(Consumer, settings, config | dict(settings.kafka_properties))
+        self._consumer = _reader(settings, how)
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
         self._open = {place for place, end in self._ends.items() if end > starts[place]}
 
@@ -189,6 +185,17 @@ class TopicTail:
         return False
 
 
+def _reader(settings: Settings, how: Mapping[str, Any]) -> Any:
+    """A client that reads committed records, says where partitions end, and is part of no group."""
+    config = client_config(settings) | {
+        "group.id": "fraudstream-tail",  # the client wants one; it is never joined
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+    }
+    return build(Consumer, settings, config | dict(how) | dict(settings.kafka_properties))
+
+
 def backwards(kept: Mapping[Place, int], ends: Mapping[Place, int], count: int) -> dict[Place, int]:
     """The offsets from which on there are about so many records, shared out evenly to partitions that have them.
 
@@ -241,15 +248,9 @@ def last_records(
     Raises:
         BrokerUnreachable, TopicError: They could not be read within `timeout_s`.
     """
-    config = client_config(settings) | {
-        "group.id": "fraudstream-tail",  # the client wants one; it is never joined
-        "isolation.level": "read_committed",
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-    }
     deadline = time.monotonic() + timeout_s
     found = []
-    consumer: Any = build(Consumer, settings, config | dict(settings.kafka_properties))
+    consumer = _reader(settings, {})
     try:
         for place in KafkaAdmin(settings).partitions_of(topics):
             begin, end = consumer.get_watermark_offsets(place, timeout=timeout_s)

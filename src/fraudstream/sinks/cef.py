@@ -18,7 +18,7 @@ from fraudstream.define.decision import Outcome, RiskLevel
 from fraudstream.define.part import Part
 from fraudstream.engine.alerts import Document, instant_of
 from fraudstream.outbound import RequestFailed, connect
-from fraudstream.sinks.delivery import DEFAULT_TIMEOUT_MS, Refused, SinkUnavailable, declared_tls, headline
+from fraudstream.sinks.delivery import DEFAULT_TIMEOUT_MS, Refused, SinkUnavailable, headline
 
 _LOCAL0 = 16
 _SYSLOG = {RiskLevel.LOW: 5, RiskLevel.MEDIUM: 4, RiskLevel.HIGH: 3, RiskLevel.CRITICAL: 2}
@@ -73,7 +73,7 @@ class CefSink:
             framing=framing,
             confirm=part.boolean("confirm", True),
             timeout_ms=part.duration("timeout", DEFAULT_TIMEOUT_MS),
-            tls=declared_tls(part),
+            tls=part.authorities("ca_file"),
         )
 
     def deliver(self, alerts: Sequence[Document]) -> list[Refused]:

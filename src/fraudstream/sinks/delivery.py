@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple, Protocol, Self
 
@@ -85,16 +84,4 @@ def declared_address(part: Part) -> Address | None:
         part.problem(
             "url", f"cannot be used: {wrong}.", "Write `url: https://HOST:PORT`; secrets have keys of their own."
         )
-        return None
-
-
-def declared_tls(part: Part) -> ssl.SSLContext | None:
-    """What to trust, from the entry `ca_file`; None: the system's authorities."""
-    name = part.text("ca_file")
-    if name is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=str(part.folder / name))
-    except OSError as error:  # also what is no certificate
-        part.problem("ca_file", f"{name} cannot be used: {error.strerror or error}.", "Name a PEM file of authorities.")
         return None

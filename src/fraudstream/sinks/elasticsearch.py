@@ -24,7 +24,6 @@ from fraudstream.sinks.delivery import (
     Refused,
     SinkUnavailable,
     declared_address,
-    declared_tls,
     halved,
     headline,
 )
@@ -82,7 +81,7 @@ class ElasticsearchSink:
             authorization=_authorization(part),
             index=part.text("index") or DEFAULT_INDEX,
             timeout_ms=part.duration("timeout", DEFAULT_TIMEOUT_MS),
-            tls=declared_tls(part),
+            tls=part.authorities("ca_file"),
         )
 
     def deliver(self, alerts: Sequence[Document]) -> list[Refused]:

@@ -20,7 +20,6 @@ from fraudstream.sinks.delivery import (
     Refused,
     SinkUnavailable,
     declared_address,
-    declared_tls,
     halved,
 )
 
@@ -80,7 +79,7 @@ class SplunkSink:
             source_type=part.text("source_type") or "fraudstream:alert",
             acknowledge=part.boolean("acknowledge", False),
             timeout_ms=part.duration("timeout", DEFAULT_TIMEOUT_MS),
-            tls=declared_tls(part),
+            tls=part.authorities("ca_file"),
         )
 
     def deliver(self, alerts: Sequence[Document]) -> list[Refused]:

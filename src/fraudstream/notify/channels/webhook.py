@@ -63,7 +63,7 @@ class Webhook:
         if "secret_file" not in part:
             part.missing("secret", "Write `secret: ${VARIABLE}`: receivers check by it that a webhook is ours.")
         secrets = _secrets(part)
-        tls = _tls(part)
+        tls = part.authorities("ca_file")
         if address is None or not secrets:
             return None
         return cls(address, secrets, allow_private=allow_private, tls=tls)
@@ -162,14 +162,3 @@ def _secrets(part: Part) -> list[bytes]:
             return []
         found.append(secret)
     return found
-
-
-def _tls(part: Part) -> ssl.SSLContext | None:
-    name = part.text("ca_file")
-    if name is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=str(part.folder / name))
-    except OSError as error:  # also what is no certificate
-        part.problem("ca_file", f"{name} cannot be used: {error.strerror or error}.", "Name a PEM file of authorities.")
-        return None
