@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fraudstream.errors import SettingError
+from fraudstream.kafka_properties import checked_properties
 from fraudstream.processes import is_same_process
 
 CONFIG_NAME = "fraudstream.toml"
@@ -134,20 +135,6 @@ _KINDS: dict[str, _Kind] = {
     "model_key": _Kind("", secret=True),
     "model_signatures": _Kind("", words=_DEMANDS, default="OPTIONAL"),
 }
-_NOT_PASSED_ON = {
-    "bootstrap.servers": "bootstrap_servers",
-    "security.protocol": "security_protocol",
-    "sasl.password": "sasl_password",
-    "sasl.username": "sasl_username",
-    "sasl.mechanism": "sasl_mechanism",
-    "sasl.mechanisms": "sasl_mechanism",
-    "ssl.key.password": "tls_key_password",
-    "ssl.ca.location": "tls_ca_file",
-    "ssl.certificate.location": "tls_cert_file",
-    "ssl.key.location": "tls_key_file",
-    "client.id": "client_id",
-}
-_OWNED = ("isolation.level", "enable.auto.commit", "enable.idempotence", "transactional.id", "group.id", "partitioner")
 
 
 class _Value(NamedTuple):
@@ -306,7 +293,7 @@ def _from_secret_file(name: str, found: Mapping[str, _Value]) -> _Value | None:
 
 def _checked(name: str, kind: _Kind, written: _Value) -> Any:
     if name == "kafka_properties":
-        return _checked_properties(written)
+        return checked_properties(written.text, written.origin)
     if not isinstance(written.text, str | Path) or str(written.text).strip() == "":
         raise SettingError(
             f"{name} must be a text, but {written.origin} gives {written.text!r}.", "Write it in quotes."
@@ -319,42 +306,6 @@ def _checked(name: str, kind: _Kind, written: _Value) -> Any:
     if kind.words and text.upper() not in kind.words:
         raise SettingError(f"{name} is {text!r} (from {written.origin}).", f"Allowed are {', '.join(kind.words)}.")
     return text.upper() if kind.words else text
-
-
-def _checked_properties(written: _Value) -> dict[str, str]:
-    """Extra librdkafka properties: a table in the file, `name=value,name=value` elsewhere."""
-    if isinstance(written.text, dict):
-        pairs = _flattened(written.text)
-    else:
-        parts = [part.partition("=") for part in str(written.text).split(",") if part.strip()]
-        pairs = {name.strip(): value.strip() for name, _, value in parts}
-        if not all(separator for _, separator, _ in parts):
-            raise SettingError(
-                f"{written.origin} is {written.text!r}.", "Write name=value, several separated by commas."
-            )
-    for name in pairs:
-        if name in _NOT_PASSED_ON:
-            raise SettingError(
-                f"{name} is given as an extra Kafka property by {written.origin}.",
-                f"It has a setting of its own: {_NOT_PASSED_ON[name]} ({_variable(_NOT_PASSED_ON[name])}).",
-            )
-        if name in _OWNED:
-            raise SettingError(
-                f"{name} is given as an extra Kafka property by {written.origin}.",
-                "Exactly-once delivery rests on it, so it cannot be set. Leave it out.",
-            )
-    return pairs
-
-
-def _flattened(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """TOML reads `socket.timeout.ms = 1` as nested tables; librdkafka's names have the dots."""
-    flat: dict[str, str] = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            flat |= _flattened(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = str(value).lower() if isinstance(value, bool) else str(value)
-    return flat
 
 
 def _check_together(settings: Settings) -> None:

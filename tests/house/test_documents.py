@@ -13,7 +13,7 @@ import pytest
 import typer.main
 from project import ROOT, name_of, tracked
 
-from fraudstream import settings
+from fraudstream import kafka_properties, settings
 from fraudstream.cli.lazy import load_command
 from fraudstream.cli.main import LazyGroup, app
 from fraudstream.define.monitoring import Limits
@@ -117,7 +117,7 @@ def test_the_settings_page_lists_every_setting_with_its_place_and_default() -> N
         known[name] = ("[kafka.properties]" if name == "kafka_properties" else place, kind.default or "")
     assert listed == known
     words = [word for kind in settings._KINDS.values() for word in kind.words]
-    assert [word for word in (*words, *settings._OWNED) if f"`{word}`" not in page] == []
+    assert [word for word in (*words, *kafka_properties.OWNED) if f"`{word}`" not in page] == []
 
 
 def test_the_example_on_the_settings_page_is_accepted(tmp_path: Path) -> None:
