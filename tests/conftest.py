@@ -13,9 +13,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fraudstream.settings import Settings, load_settings
+from fraudstream.tokens.held import use_keys
+from fraudstream.tokens.keys import TokenKeys
 
 if TYPE_CHECKING:
     from postgres import PostgresServer
+
+TOKEN_KEYS = TokenKeys("test", {"test": b"a secret that is none, for tests"})
+use_keys(lambda: TOKEN_KEYS)  # test files make decoders while they are imported
+
+
+@pytest.fixture(autouse=True)
+def token_keys() -> TokenKeys:
+    """The token keys of the tests' own process; a command called in it may have set others."""
+    use_keys(lambda: TOKEN_KEYS)
+    return TOKEN_KEYS
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,7 @@ class Settings:
         lake_url: The folder or bucket of the lake, such as `s3://bucket/fraud`; None: in the project folder.
         model_key: Signs models and verifies their signatures.
         model_signatures: OPTIONAL, or REQUIRED: a model that is not signed is refused.
+        token_keys_file: The keys that stand-ins for sensitive values are made with; None: see `tokens/source.py`.
         project_folder: Where fraudstream keeps the local broker, state and databases.
     """
 
@@ -85,6 +86,7 @@ class Settings:
     kafka_properties: Mapping[str, str]
     store_url: Secret | None
     lake_url: str | None
+    token_keys_file: Path | None
     project_folder: Path
     pipelines_folder: Path
     models_folder: Path
@@ -129,6 +131,7 @@ _KINDS: dict[str, _Kind] = {
     "kafka_properties": _Kind("kafka"),
     "store_url": _Kind("", secret=True),
     "lake_url": _Kind(""),
+    "token_keys_file": _Kind("", path=True),
     "project_folder": _Kind("", path=True, default=".fraudstream"),
     "pipelines_folder": _Kind("", path=True, default="pipelines"),
     "models_folder": _Kind("", path=True, default="models"),

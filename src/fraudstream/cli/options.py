@@ -11,6 +11,8 @@ import typer
 from fraudstream.errors import SettingError, UsageError
 from fraudstream.models.seal import Seal, use_seal
 from fraudstream.settings import Settings, load_settings
+from fraudstream.tokens.held import use_keys
+from fraudstream.tokens.source import keys_of
 
 BootstrapServers = Annotated[
     str | None,
@@ -51,6 +53,7 @@ def settings_from(
         flags["bootstrap_servers"] = bootstrap_servers
     settings = load_settings(flags, config)
     use_seal(_seal_of(settings))
+    use_keys(lambda: keys_of(settings))
     return settings
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from fraudstream.engine.reject import Reject
+from fraudstream.tokens.held import held_keys
+from fraudstream.tokens.keys import TokenKeys
 
 LARGEST_VALUE = 65_536
 """How many of a record's bytes a dead letter carries."""
@@ -21,6 +25,7 @@ def dead_letter(
     key: bytes | None,
     value: bytes | None,
     pipeline: str,
+    keys: TokenKeys | None = None,
 ) -> bytes:
     """A dead letter as JSON.
 
@@ -33,21 +38,78 @@ def dead_letter(
         key: Its key; kept up to `LARGEST_VALUE` bytes.
         value: Its value; kept up to `LARGEST_VALUE` bytes, hashed whole.
         pipeline: The pipeline that refused it.
+        keys: What seals its key and value, where events have sensitive fields: a record that cannot be read may hold
+            them anywhere. A hash of it would tell the value to whoever tries all card numbers, so that is keyed, too.
     """
+    place = f"{topic}/{partition}/{offset}"
+    kept = {
+        "key": None if key is None else key[:LARGEST_VALUE],
+        "value": None if value is None else value[:LARGEST_VALUE],
+    }
     members = {
         "class": reject.kind.value,
         "reason": reject.reason,
         "pipeline": pipeline,
         "input": {"topic": topic, "partition": partition, "offset": offset},
         "kafka_timestamp": timestamp_ms,
-        "key_base64": _base64(None if key is None else key[:LARGEST_VALUE]),
-        "value_base64": _base64(None if value is None else value[:LARGEST_VALUE]),
+        **_kept(kept, place, keys),
         "value_length": None if value is None else len(value),
-        "value_sha256": None if value is None else hashlib.sha256(value).hexdigest(),
+        **_hash(value, keys),
         "truncated": value is not None and len(value) > LARGEST_VALUE,
     }
     return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
-def _base64(data: bytes | None) -> str | None:
-    return None if data is None else base64.b64encode(data).decode()
+class Original(NamedTuple):
+    """What a dead letter was, up to `LARGEST_VALUE` bytes of each."""
+
+    key: bytes | None
+    value: bytes | None
+
+
+def original_of(letter: Mapping[str, Any]) -> Original:
+    """The key and value of the record that became a dead letter, opened with this process's token keys where sealed.
+
+    Args:
+        letter: The members of the dead letter's JSON.
+
+    Raises:
+        ValueError: It is no dead letter.
+        SettingError: It was sealed with a key that is not held.
+    """
+    try:
+        if "sealed_with" not in letter:
+            return Original(*(_decoded(letter[f"{name}_base64"]) for name in Original._fields))
+        came = letter["input"]
+        place = f"{came['topic']}/{came['partition']}/{came['offset']}"
+        return Original(
+            *(
+                None if letter[f"{name}_sealed"] is None
+                else held_keys().unseal(letter[f"{name}_sealed"], letter["sealed_with"], f"{place}/{name}")
+                for name in Original._fields
+            )
+        )  # fmt: skip
+    except (KeyError, TypeError, AttributeError) as wrong:
+        raise ValueError("not a dead letter") from wrong
+
+
+def _decoded(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text, validate=True)
+
+
+def _kept(parts: Mapping[str, bytes | None], place: str, keys: TokenKeys | None) -> dict[str, str | None]:
+    """Key and value as base64, or sealed for their place."""
+    if keys is None:
+        return {
+            f"{name}_base64": None if part is None else base64.b64encode(part).decode() for name, part in parts.items()
+        }
+    sealed = {
+        f"{name}_sealed": None if part is None else keys.seal(part, f"{place}/{name}") for name, part in parts.items()
+    }
+    return {"sealed_with": keys.active, **sealed}
+
+
+def _hash(value: bytes | None, keys: TokenKeys | None) -> dict[str, str | None]:
+    if keys is None:
+        return {"value_sha256": None if value is None else hashlib.sha256(value).hexdigest()}
+    return {"value_hmac": None if value is None else keys.digest(value)}
