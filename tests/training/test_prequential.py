@@ -132,9 +132,26 @@ def test_the_command_judges_supervised_models_and_others(fraudstream: Run, simul
         assert f"{report['measures']['auc']['mean']:.3f}" in again.stdout, "the same seed gives the same figures"
 
 
+def test_faster_labels_change_the_features_and_not_the_test(fraudstream: Run, simulated: Simulated) -> None:
+    """Labels that reach the features sooner are judged on the same events, after the same training period."""
+    events, truth = simulated("terminal-payments", ".parquet")
+    periods = ("--folds", "1", "--train-span", "14d", "--label-delay", "7d", "--json")
+    found = []
+    for delay in ("7d", "1h"):
+        more = ("--truth", str(truth), *periods, "--feature-delay", delay)
+        done = fraudstream("evaluate", "terminal-payments", "--data", str(events), *more)
+        assert done.returncode == 0, done.stderr
+        found.append(orjson.loads(done.stdout)["folds"][0])
+    late, soon = found
+    same = ("train_from", "train_until", "test_from", "test_until", "events", "frauds", "left_out")
+    assert [late[name] for name in same] == [soon[name] for name in same] and late["left_out"]
+    assert soon["ap"] != late["ap"], "the features know more"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("terminal-payments", "--feature-delay", "soon"), "--feature-delay"),
         (("account-transfers",), "declares no model"),
         (("retail", "--test-span", "36h"), "whole days"),
         (("retail", "--test-from", "tomorrow"), "Write it like 2026-01-31"),

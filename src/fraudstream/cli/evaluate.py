@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fraudstream.cli.console import show_json
-from fraudstream.cli.history import Columns, Data, LabelColumn, TimeColumn, TruthSource, Without
+from fraudstream.cli.history import Columns, Data, LabelColumn, TimeColumn, TruthSource, Without, duration
 from fraudstream.cli.judging import (
     Folds,
     LabelDelay,
@@ -42,12 +42,14 @@ def command(
     test_from: TestFrom = None,
     top: TopKeys = 100,
     seed: Seed = 1,
-    delay_features: Annotated[
-        bool,
+    feature_delay: Annotated[
+        str | None,
         typer.Option(
-            "--delay-features", help="Label features look back from --label-delay, too: what faster labels are worth."
+            "--feature-delay",
+            metavar="DURATION",
+            help="Label features see labels so long after their events: what faster labels are worth.",
         ),
-    ] = False,
+    ] = None,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Also write a page with curves, costs and segments.")
     ] = None,
@@ -66,7 +68,8 @@ def command(
     protocol = protocol_of(label_delay, folds, test_span, train_span, test_from, top, seed)
     settings = settings_from(bootstrap_servers, config, values)
     source = Source(pipeline, data, label, truth, column, without, time_column)
-    judged = judge(source, protocol, None, settings, delay_features=delay_features)
+    features_wait_ms = None if feature_delay is None else duration("--feature-delay", feature_delay)
+    judged = judge(source, protocol, None, settings, features_wait_ms)
     if html is not None:
         write_page(html, lambda: report(judged.material, with_explanation=False))
     if as_json:

@@ -84,10 +84,18 @@ def judge(
     protocol: Protocol,
     investigation: float | None,
     settings: Settings,
-    *,
-    delay_features: bool = False,
+    features_wait_ms: int | None = None,
 ) -> Judged:
-    """Judges a pipeline's model; with `delay_features`, as if its label features waited as long as labels take.
+    """Judges a pipeline's model.
+
+    Args:
+        source: The history and its truth.
+        protocol: How to judge.
+        investigation: What a review costs; None: the policy's costs say it, else a default.
+        settings: Where pipelines are, and Kafka.
+        features_wait_ms: How long after an event its label reaches the features; training, test and the keys that are
+            left out stay as the protocol's label delay has them, so that figures of several delays compare. None: as
+            the pipeline declares it.
 
     Raises:
         UsageError: The pipeline has no model, or nothing says what events really were.
@@ -102,8 +110,8 @@ def judge(
 
     started = time.monotonic()
     declared = find_plan(source.pipeline, settings.pipelines_folder)
-    if delay_features:
-        declared = plan_delayed(declared, protocol.label_delay_ms)
+    if features_wait_ms is not None:
+        declared = plan_delayed(declared, features_wait_ms)
     model, costs = declared.pipeline.model, declared.pipeline.policy.costs
     if model is None:
         raise UsageError(f"{declared.pipeline.name} declares no model: there is nothing to judge.", "It runs as it is.")
@@ -120,7 +128,10 @@ def judge(
     kept: list[Tested] = []
     with progress() as show:
         rows = len(history)
-        dataset = make_dataset(plan, history, known, protocol.label_delay_ms, lambda n: show("features", n, rows))
+        wait_ms = protocol.label_delay_ms if features_wait_ms is None else features_wait_ms
+        dataset = make_dataset(plan, history, known, wait_ms, lambda n: show("features", n, rows))
+        if features_wait_ms is not None:
+            dataset = dataset.known_after(protocol.label_delay_ms)
         with history.explained():
             found = evaluate(model, dataset, protocol, show, kept.append)
     note_rejected(history)

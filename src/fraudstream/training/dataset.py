@@ -52,6 +52,12 @@ class Dataset:
         assert self.fraud is not None
         return self.fraud if self.known_at_ms is None else self.fraud & (self.known_at_ms <= at_ms)
 
+    def known_after(self, delay_ms: int) -> Dataset:
+        """The same, but nothing is known to be fraud sooner than the delay after it."""
+        if self.known_at_ms is None:
+            return self
+        return replace(self, known_at_ms=np.maximum(self.known_at_ms, self.event_at_ms + delay_ms))
+
     def until(self, at_ms: int) -> Dataset:
         """The events up to an instant."""
         end = int(np.searchsorted(self.event_at_ms, at_ms, side="right"))
