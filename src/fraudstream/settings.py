@@ -66,6 +66,7 @@ class Settings:
         sasl_mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
         kafka_properties: Further librdkafka properties, passed on as they are.
         store_url: The database of the operational store, with its password; None: SQLite in the project folder.
+        history_url: The database that `--data database:TABLE` reads, with its password.
         lake_url: The folder or bucket of the lake, such as `s3://bucket/fraud`; None: in the project folder.
         model_key: Signs models and verifies their signatures.
         model_signatures: OPTIONAL, or REQUIRED: a model that is not signed is refused.
@@ -85,6 +86,7 @@ class Settings:
     client_id: str
     kafka_properties: Mapping[str, str]
     store_url: Secret | None
+    history_url: Secret | None
     lake_url: str | None
     token_keys_file: Path | None
     project_folder: Path
@@ -130,6 +132,7 @@ _KINDS: dict[str, _Kind] = {
     "client_id": _Kind("kafka", default="fraudstream"),
     "kafka_properties": _Kind("kafka"),
     "store_url": _Kind("", secret=True),
+    "history_url": _Kind("", secret=True),
     "lake_url": _Kind(""),
     "token_keys_file": _Kind("", path=True),
     "project_folder": _Kind("", path=True, default=".fraudstream"),

@@ -10,6 +10,8 @@ import typer
 
 from fraudstream.cli.console import show_json
 from fraudstream.cli.history import (
+    SOURCES,
+    SOURCES_HELP,
     Columns,
     LabelColumn,
     TimeColumn,
@@ -27,15 +29,15 @@ from fraudstream.units import format_instant, parse_instant
 
 def command(
     pipeline: Annotated[str, typer.Argument(metavar="FILE | NAME", help="A pipeline's YAML file, or its name.")],
-    source: Annotated[
-        str,
-        typer.Option(
-            "--from", metavar="FILE | TOPIC | lake", help="Past events: .parquet, .csv or .jsonl, a topic, or the lake."
-        ),
-    ],
+    source: Annotated[str, typer.Option("--from", metavar=SOURCES, help=SOURCES_HELP)],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The table: .parquet.")],
     labels: Annotated[
-        str | None, typer.Option("--labels", metavar="FILE | TOPIC", help="Labels by event id: a file, or a topic.")
+        str | None,
+        typer.Option(
+            "--labels",
+            metavar="FILE | TOPIC | store | database:TABLE",
+            help="Labels by event id: a file, a topic, the store's, or a table.",
+        ),
     ] = None,
     label: LabelColumn = None,
     label_delay: Annotated[

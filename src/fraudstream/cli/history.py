@@ -19,25 +19,25 @@ from fraudstream.units import parse_duration
 if TYPE_CHECKING:
     from fraudstream.plan.plan import Plan
     from fraudstream.settings import Settings
+    from fraudstream.training.files import HistorySource
     from fraudstream.training.history import History
     from fraudstream.training.trainers import Show
     from fraudstream.training.truth import Truth
 
-LAKE = "lake"
-"""What stands for the lake, in the place of a file or topic."""
-Data = Annotated[
-    str,
-    typer.Option(
-        "--data", metavar="FILE | TOPIC | lake", help="Past events: .parquet, .csv or .jsonl, a topic, or the lake."
-    ),
-]
+LAKE, STORE = "lake", "store"
+"""What stands for the lake and the operational store, in the place of a file or topic."""
+SOURCES = "FILE | TOPIC | lake | store | database:TABLE"
+SOURCES_HELP = "Past events: .parquet, .csv or .jsonl, a topic, the lake, the store, or a table of history_url."
+Data = Annotated[str, typer.Option("--data", metavar=SOURCES, help=SOURCES_HELP)]
 LabelColumn = Annotated[
     str | None, typer.Option("--label", metavar="COLUMN", help="Column of the truth; guessed; none: there is none.")
 ]
 TruthSource = Annotated[
     str | None,
     typer.Option(
-        "--truth", metavar="FILE | TOPIC", help="Truth by event id: what `simulate --truth` writes, or a labels topic."
+        "--truth",
+        metavar="FILE | TOPIC | store | database:TABLE",
+        help="Truth by event id: what `simulate --truth` writes, a labels topic, the store's labels, or a table.",
     ),
 ]
 Columns = Annotated[
@@ -64,30 +64,43 @@ def open_history(
     """The history, and the plan without the fields it does not have.
 
     Raises:
-        UsageError: An option is not understood.
-        DataError: The file or topic cannot be read, or lacks columns.
+        UsageError, SettingError: An option is not understood, or a setting is missing.
+        DataError: The history cannot be read, or lacks columns.
         BrokerUnreachable, TopicError: There is no such topic, or no broker.
+        StoreError: The database does not answer, or refuses.
     """
     from fraudstream.training.history import History
     from fraudstream.training.without import plan_without
 
     columns = pairs(column or [])
     plan = plan_without(declared, without or [])
-    path = path_of(data)
-    if path is not None:
-        history = History(path, plan.pipeline.event, columns, time_column)
-    elif data == LAKE:
-        from fraudstream.training.lake import lake_source
-
-        history = History(lake_source(settings, declared), plan.pipeline.event, columns, time_column)
-    else:
-        from fraudstream.training.topic import TopicSource
-
-        with _taken_as_topic(data):
-            history = History(TopicSource(settings, data), plan.pipeline.event, columns, time_column)
+    history = History(_source(declared, data, settings), plan.pipeline.event, columns, time_column)
     if history.absent:
         show_note(f"note: {history.name} has no {', '.join(history.absent)}; what rests on them is null in training.")
     return plan, history
+
+
+def _source(plan: Plan, data: str, settings: Settings) -> Path | HistorySource:
+    """Where the events are. What each kind needs is imported only when it is meant."""
+    from fraudstream.training.database import PREFIX, database_table
+
+    if data.startswith(PREFIX):
+        return database_table(settings, data.removeprefix(PREFIX))
+    path = path_of(data)
+    if path is not None:
+        return path
+    if data == LAKE:
+        from fraudstream.training.lake import lake_source
+
+        return lake_source(settings, plan)
+    if data == STORE:
+        from fraudstream.training.store import StoreSource
+
+        return StoreSource(settings, plan)
+    from fraudstream.training.topic import TopicSource
+
+    with _taken_as_topic(data):
+        return TopicSource(settings, data)
 
 
 def path_of(name: str) -> Path | None:
@@ -159,8 +172,9 @@ def pairs(given: list[str]) -> dict[str, str]:
 def truth_for(
     history: History, plan: Plan, label: str | None, truth: str | None, settings: Settings, option: str = "--truth"
 ) -> Truth | None:
-    """The truth that was named, the column that looks like it, or the labels topic beside the topic of events."""
-    from fraudstream.training.truth import guess_label, truth_of_column, truth_of_file
+    """The truth that was named, the column that looks like it, or the labels that are kept where the events are."""
+    from fraudstream.training.store import StoreSource
+    from fraudstream.training.truth import guess_label, truth_of_column
 
     if truth is not None and label is not None:
         raise UsageError(f"--label and {option} both say what was fraud.", "Give one of them.")
@@ -172,15 +186,31 @@ def truth_for(
         if label is not None:
             show_note(f"note: the truth is taken from the column {label}; --label names another.")
         elif history.source.timestamp_ms is not None and plan.pipeline.labels is not None:
-            truth = plan.pipeline.labels.name
-            show_note(f"note: the truth is taken from the topic {truth}; {option} names another source.")
+            of_store = isinstance(history.source, StoreSource)
+            truth = STORE if of_store else plan.pipeline.labels.name
+            where = "labels in the store" if of_store else f"topic {truth}"
+            show_note(f"note: the truth is taken from the {where}; {option} names another source.")
     if label is not None:
         return truth_of_column(history.source, label)
     if truth is None:
         return None
+    return _named_truth(truth, history, plan, settings)
+
+
+def _named_truth(truth: str, history: History, plan: Plan, settings: Settings) -> Truth:
+    from fraudstream.training.database import PREFIX, database_table
+    from fraudstream.training.truth import truth_of_file, truth_of_source
+
+    event = plan.pipeline.event
+    if truth.startswith(PREFIX):
+        return truth_of_source(database_table(settings, truth.removeprefix(PREFIX)), event, len(history))
     path = path_of(truth)
     if path is not None:
         return truth_of_file(path, event, len(history))
+    if truth == STORE:
+        from fraudstream.training.store import truth_of_store
+
+        return truth_of_store(settings, plan)
     from fraudstream.training.topic import truth_of_topic
 
     with _taken_as_topic(truth):

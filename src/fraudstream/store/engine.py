@@ -19,7 +19,8 @@ from fraudstream.store.audit import append, note_anchor
 
 SQLITE_NAME = "store.db"
 _WAIT_S = 30
-_POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
+_DRIVER = "postgresql+psycopg"
+_POSTGRESQL = ("postgresql", "postgres", _DRIVER)
 _ALLOWED = "Allowed are postgresql://USER:PASSWORD@HOST:5432/DATABASE and sqlite:///FILE."
 
 
@@ -128,11 +129,17 @@ def _checked(text: str, origin: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError):
         raise StoreError(f"store_url (from {origin}) is no database address.", _ALLOWED) from None
-    if url.drivername in _POSTGRESQL:
-        return url.set(drivername="postgresql+psycopg")
+    url = with_driver(url)
+    if url.drivername == _DRIVER:
+        return url
     if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
         return url
     raise StoreError(f"store_url (from {origin}) begins with {url.drivername}://.", _ALLOWED)
+
+
+def with_driver(url: URL) -> URL:
+    """The address; one of PostgreSQL that names no driver, or goes by its old name, with the driver that we use."""
+    return url.set(drivername=_DRIVER) if url.drivername in _POSTGRESQL else url
 
 
 def _options(url: URL) -> dict[str, Any]:

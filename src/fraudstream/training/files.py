@@ -1,4 +1,4 @@
-"""Where past events come from: tables (Parquet, CSV) and lines of JSON, from a file or from a topic."""
+"""Past events as tables (Parquet, CSV, a database) and as lines of JSON (a file, a topic, the lake, the store)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class HistorySource(Protocol):
     Attributes:
         name: What it is called, for people: a file's path, or a topic.
         names: Its columns, or the members of its objects.
-        timestamp_ms: int64[n], Kafka's timestamps; None of a file.
+        timestamp_ms: int64[n], Kafka's timestamps; None of a table or file.
     """
 
     name: str
@@ -51,26 +51,22 @@ def open_file(path: Path) -> HistorySource:
     if path.suffix not in KINDS or not path.is_file():
         what = "is not a file of a known kind" if path.is_file() else "is a folder" if path.is_dir() else "is not there"
         raise DataError(f"{path} {what}.", f"Give a file that ends with {', '.join(KINDS)}.")
-    file: HistorySource = TableFile(path) if path.suffix in (".parquet", ".csv") else _lines_of(path)
+    file: HistorySource = _table_of(path) if path.suffix in (".parquet", ".csv") else _lines_of(path)
     if not len(file):
         raise DataError(f"{path} has no rows.", "Give a file with past events.")
     return file
 
 
-class TableFile:
-    """A Parquet or CSV file. A CSV file's values are all texts: what they are is said by the event, not guessed."""
+class Table:
+    """A table: of a Parquet or CSV file, or of a database.
 
-    def __init__(self, path: Path) -> None:
-        try:
-            self._frame = pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path)
-        except pl.exceptions.NoDataError:
-            self._frame = pl.DataFrame()
-        except (pl.exceptions.PolarsError, OSError) as failed:
-            reason = str(failed).splitlines()[0].rstrip(".")
-            raise DataError(
-                f"{path} cannot be read as {path.suffix[1:]}: {reason}.", "Give a .parquet, .csv or .jsonl file."
-            ) from None
-        self.name, self.names = str(path), self._frame.columns
+    Args:
+        name: What it is called, for people.
+        frame: Its rows.
+    """
+
+    def __init__(self, name: str, frame: pl.DataFrame) -> None:
+        self.name, self.names, self._frame = name, frame.columns, frame
         self.timestamp_ms: Int64s | None = None
 
     def __len__(self) -> int:
@@ -122,6 +118,21 @@ class Lines:
         return [_moved(line, moved) for line in lines] if moved else lines
 
 
+def _table_of(path: Path) -> Table:
+    """A CSV file's values are all texts: what they are is said by the event, not guessed."""
+    try:
+        return Table(
+            str(path), pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path)
+        )
+    except pl.exceptions.NoDataError:
+        return Table(str(path), pl.DataFrame())
+    except (pl.exceptions.PolarsError, OSError) as failed:
+        reason = str(failed).splitlines()[0].rstrip(".")
+        raise DataError(
+            f"{path} cannot be read as {path.suffix[1:]}: {reason}.", "Give a .parquet, .csv or .jsonl file."
+        ) from None
+
+
 def _lines_of(path: Path) -> Lines:
     try:
         return Lines(str(path), [line for line in map(bytes.strip, path.read_bytes().split(b"\n")) if line])
@@ -157,11 +168,6 @@ def _moved(line: bytes, moved: dict[str, str]) -> bytes:
     return orjson.dumps(found)
 
 
-def read_rows(path: Path) -> pl.DataFrame:
-    """A small file as a table of texts: labels, or the truth of a simulation.
-
-    Raises:
-        DataError: It cannot be read.
-    """
-    file = open_file(path)
-    return pl.DataFrame([file.texts(name) for name in file.names])
+def as_texts(source: HistorySource) -> pl.DataFrame:
+    """A small source as a table of texts: labels, or the truth of a simulation."""
+    return pl.DataFrame([source.texts(name) for name in source.names])

@@ -11,6 +11,7 @@ from fraudstream.errors import DataError, UsageError
 from fraudstream.plan.plan import Plan
 from fraudstream.settings import Settings
 from fraudstream.training.files import Lines
+from fraudstream.training.unmasked import require_unmasked
 
 
 def lake_source(settings: Settings, plan: Plan) -> Lines:
@@ -25,13 +26,7 @@ def lake_source(settings: Settings, plan: Plan) -> Lines:
         raise UsageError("Reading the lake needs deltalake, which is not installed.", "pip install 'fraudstream[lake]'")
     from fraudstream.sinks.lake import LakeTarget
 
-    keys = {name for log in plan.logs for name in log.by} | {plan.pipeline.event.id, plan.pipeline.event.key}
-    masked = [field.name for field in plan.pipeline.event.fields if field.sensitive and field.name in keys]
-    if masked:
-        raise UsageError(
-            f"The lake holds {', '.join(masked)} masked, and the history of {plan.pipeline.name} goes by it.",
-            "Read the topic, or a file of events as they came.",
-        )
+    require_unmasked(plan, "lake")
     table = LakeTarget(settings, plan).tables["events"]
     if not table.exists():
         raise DataError(f"There is no table {table.uri}.", "Fill it with `fraudstream sink lake`, or set lake_url.")

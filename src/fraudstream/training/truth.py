@@ -16,7 +16,7 @@ from fraudstream.engine.kernels.fingerprint import fingerprint_integers, fingerp
 from fraudstream.errors import DataError
 from fraudstream.schema.event import Event, FieldType
 from fraudstream.training.columns import LABEL_NAMES, require_column, usual
-from fraudstream.training.files import HistorySource, read_rows
+from fraudstream.training.files import HistorySource, as_texts, open_file
 
 Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
@@ -112,43 +112,69 @@ def truth_of_column(source: HistorySource, column: str) -> Truth:
 
 
 def truth_of_file(path: Path, event: Event, rows: int) -> Truth:
-    """The truth as a file of its own tells it.
+    """The truth as a file of its own tells it; see `truth_of_source`.
+
+    Raises:
+        DataError: It cannot be read, lacks a column, or is about another history.
+    """
+    return truth_of_source(open_file(path), event, rows)
+
+
+def truth_of_source(source: HistorySource, event: Event, rows: int) -> Truth:
+    """The truth as a file or a table of its own tells it.
 
     It has a column `event_id`, one of the usual names for the truth (`label`, `is_fraud`, …), and may have
     `labelled_at` in epoch milliseconds: the records of a labels topic, or what `fraudstream simulate --truth` writes.
     Where events have no id it goes by `ordinal`, the row in the history.
 
     Args:
-        path: The file.
+        source: The file or table.
         event: What the pipeline reads.
         rows: How many rows the history has.
 
     Raises:
-        DataError: It cannot be read, lacks a column, or is about another history.
+        DataError: It lacks a column, or is about another history.
     """
-    table = read_rows(path)
+    table, name = as_texts(source), source.name
     label = usual(table.columns, LABEL_NAMES)
     if label is None:
         raise DataError(
-            f"{path} has no column that says what is fraud; it has {', '.join(table.columns)}.",
+            f"{name} has no column that says what is fraud; it has {', '.join(table.columns)}.",
             "Call it `label` or `is_fraud`.",
         )
-    fraud = _fraud(table[label], str(path))
+    fraud = _fraud(table[label], name)
     ids = table[ID] if ID in table.columns else None
     if ids is None or event.id is None or ids.null_count() == len(ids):
-        return _by_ordinal(path, table, fraud, rows)
+        return _by_ordinal(name, table, fraud, rows)
     at_ms = np.full(len(table), UNKNOWN_MS, np.int64)
     if LABELLED_AT in table.columns:
         at_ms = table[LABELLED_AT].cast(pl.Int64, strict=False).fill_null(UNKNOWN_MS).to_numpy()
+    return truth_of_ids(ids, fraud, at_ms, event, name)
+
+
+def truth_of_ids(ids: pl.Series, fraud: Bools, labelled_at_ms: Int64s, event: Event, source: str) -> Truth:
+    """The truth from what was said of events by their ids.
+
+    Args:
+        ids: w texts.
+        fraud: bool[w].
+        labelled_at_ms: int64[w], when it was said; UNKNOWN_MS where nothing tells.
+        event: What the pipeline reads; it has an id.
+        source: Where it is from, for people.
+
+    Raises:
+        DataError: Ids are whole numbers, and some here are none.
+    """
+    assert event.id is not None
     field = event.field(event.id)
     if field is not None and field.type is FieldType.INTEGER:
         numbers = ids.cast(pl.Int64, strict=False)
         if numbers.null_count():
-            raise DataError(f"{path} has ids that are no whole numbers, as {event.id} is.", "Correct the file.")
+            raise DataError(f"{source} has ids that are no whole numbers, as {event.id} is.", "Correct them.")
         low, high = fingerprint_integers(numbers.to_numpy())
     else:
         low, high = fingerprints([text.encode() for text in ids.fill_null("").to_list()])
-    return truth_of_words(Words(low, high, fraud, at_ms), path.name)
+    return truth_of_words(Words(low, high, fraud, labelled_at_ms), source)
 
 
 def truth_of_words(words: Words, source: str) -> Truth:
@@ -169,20 +195,20 @@ def truth_of_words(words: Words, source: str) -> Truth:
     return Truth(words.fraud[last], known_at_ms, words.low[last], words.high[last], source, words, corrected)
 
 
-def _by_ordinal(path: Path, table: pl.DataFrame, fraud: Bools, rows: int) -> Truth:
+def _by_ordinal(name: str, table: pl.DataFrame, fraud: Bools, rows: int) -> Truth:
     if ORDINAL not in table.columns:
         raise DataError(
-            f"{path} does not say which events it is about.", f"It needs {ID}, or {ORDINAL}: the event's row, from 0."
+            f"{name} does not say which events it is about.", f"It needs {ID}, or {ORDINAL}: the event's row, from 0."
         )
     ordinals = table[ORDINAL].cast(pl.Int64, strict=False).fill_null(-1).to_numpy()
     if len(ordinals) != rows or not np.array_equal(np.sort(ordinals), np.arange(rows)):
         raise DataError(
-            f"{path} speaks of {len(ordinals):,} rows, and the history has {rows:,}.",
+            f"{name} speaks of {len(ordinals):,} rows, and the history has {rows:,}.",
             "Give the truth that was written together with the history.",
         )
     by_row = np.zeros(rows, np.bool_)
     by_row[ordinals] = fraud
-    return Truth(by_row, np.full(rows, UNKNOWN_MS, np.int64), None, None, path.name)
+    return Truth(by_row, np.full(rows, UNKNOWN_MS, np.int64), None, None, name)
 
 
 def _fraud(texts: pl.Series, source: str) -> Bools:
