@@ -38,6 +38,7 @@ LazyGroup.table = {
     "produce": LazyCommand("fraudstream.cli.produce", "Send a history file to a topic, in event-time order."),
     "store": LazyCommand("fraudstream.cli.store", "Make and see the tables of the operational store."),
     "sink": LazyCommand("fraudstream.cli.sink", "Keep what a pipeline's topics say, or deliver it."),
+    "connect": LazyCommand("fraudstream.cli.connect", "Print the configuration of a Kafka Connect connector."),
     "case": LazyCommand("fraudstream.cli.case", "Work on alerts: open, assign and close cases."),
     "erase": LazyCommand("fraudstream.cli.erase", "Remove a person from the store and the lake."),
     "audit": LazyCommand("fraudstream.cli.audit", "List and verify the chain of who changed what."),
