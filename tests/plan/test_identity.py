@@ -7,13 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from card_watch import TEXT, pipeline_of, planned, replaced
 
 from fraudstream.define.decision import ValueList
+from fraudstream.define.load import parse_definition
 from fraudstream.define.monitoring import Limits
 from fraudstream.define.retention import Retention
 from fraudstream.define.write import to_yaml
+from fraudstream.pipelines import find_pipeline, names
 from fraudstream.plan.compile import plan_of
 
 SAME_STATE = {
@@ -93,13 +96,16 @@ def test_when_to_raise_an_alarm_is_in_no_version() -> None:
     assert plan_of(replaced(pipeline_of(), retention=Retention(alerts="9d"))).versions == planned().versions
 
 
-def test_python_and_yaml_have_one_identity() -> None:
-    """A pipeline written as YAML and read again has the same hashes."""
-    from fraudstream.define.load import parse_definition
-
-    again = parse_definition(to_yaml(pipeline_of()), environ={}).pipeline
+@pytest.mark.parametrize("name", names())
+def test_python_and_yaml_have_one_identity(name: str) -> None:
+    """Written as YAML and read again, or with its defaults written out: a pipeline has the same hashes."""
+    pipeline = find_pipeline(name)
+    defaults = {part: msgspec.structs.replace(getattr(pipeline, part)) for part in ("policy", "monitor", "control")}
+    in_full = msgspec.structs.replace(pipeline, **defaults)
+    again = parse_definition(to_yaml(pipeline), environ={}).pipeline
     assert again is not None
-    assert plan_of(again).versions == planned().versions
+    found = [plan_of(each).versions for each in (pipeline, in_full, again)]
+    assert found[0] == found[1] == found[2]
 
 
 def test_identities_are_the_same_in_every_process() -> None:

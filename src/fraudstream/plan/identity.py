@@ -17,8 +17,28 @@ from fraudstream.units import parse_duration
 
 
 def digest(value: object) -> str:
-    """The first 16 hex digits of the SHA-256 of a value's canonical JSON."""
-    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()[:16]
+    """The first 16 hex digits of the SHA-256 of a value's canonical JSON; definitions stand in it without defaults."""
+    return hashlib.sha256(msgspec.json.encode(_said(value), order="deterministic")).hexdigest()[:16]
+
+
+def _said(value: object) -> object:
+    """What a definition says beyond its defaults.
+
+    msgspec leaves a default out only where it is the very same object, and whether it is depends on where the
+    definition was written: in a file, or in Python.
+    """
+    if isinstance(value, msgspec.Struct):
+        members = [(field, getattr(value, field.name)) for field in msgspec.structs.fields(type(value))]
+        return {field.name: _said(given) for field, given in members if given != _default(field)}
+    if isinstance(value, tuple | list):
+        return [_said(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _said(each) for name, each in value.items()}
+    return value
+
+
+def _default(field: msgspec.structs.FieldInfo) -> object:
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
 
 
 def describe_stored(stored: Stored) -> str:
