@@ -140,6 +140,17 @@ def test_a_span_of_training_ends_where_all_of_it_ends_and_begins_so_long_before(
     assert done.manifest.card.training.events == split.stop.stop - split.learn.start
 
 
+def test_where_labels_are_still_coming_the_latest_events_are_left_out(simulated: Simulated, tmp_path: Path) -> None:
+    """Nobody may have spoken of them yet: to take them as genuine would teach and flatter the model."""
+    plan = find_plan("terminal-payments", environ={})
+    events, truth = simulated("terminal-payments", ".parquet")
+    history = History(events, plan.pipeline.event)
+    known = replace(truth_of_file(truth, plan.pipeline.event, len(history)), still_coming=True)
+    done = train(plan, tmp_path, history, known, OPTIONS)
+    end_ms = history.last_at_ms - 7 * 86_400_000
+    assert end_ms - 86_400_000 < done.dataset.event_at_ms[-1] <= end_ms
+
+
 def test_an_artefact_that_scores_otherwise_than_its_trainer_is_not_saved(
     simulated: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

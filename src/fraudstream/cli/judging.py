@@ -132,6 +132,8 @@ def judge(
         dataset = make_dataset(plan, history, known, wait_ms, lambda n: show("features", n, rows))
         if features_wait_ms is not None:
             dataset = dataset.known_after(protocol.label_delay_ms)
+        if known.still_coming:
+            dataset = dataset.settled(protocol.label_delay_ms, history.name)
         with history.explained():
             found = evaluate(model, dataset, protocol, show, kept.append)
     note_rejected(history)

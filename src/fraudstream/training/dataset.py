@@ -17,6 +17,7 @@ from fraudstream.plan.plan import Plan
 from fraudstream.state.ids import Labels
 from fraudstream.training.history import History
 from fraudstream.training.truth import UNKNOWN_MS, Truth, Words
+from fraudstream.units import format_duration
 
 Matrix = npt.NDArray[np.float32]
 Int64s = npt.NDArray[np.int64]
@@ -57,6 +58,20 @@ class Dataset:
         if self.known_at_ms is None:
             return self
         return replace(self, known_at_ms=np.maximum(self.known_at_ms, self.event_at_ms + delay_ms))
+
+    def settled(self, delay_ms: int, name: str) -> Dataset:
+        """The events that are as old as labels take, so that silence about them means that they are genuine.
+
+        Raises:
+            DataError: There are none; the message calls the history by its name.
+        """
+        settled = self.until(int(self.event_at_ms[-1]) - delay_ms)
+        if not len(settled.event_at_ms):
+            raise DataError(
+                f"The history of {name} is shorter than the {format_duration(delay_ms)} that labels take.",
+                "Give a longer history, or a shorter --label-delay.",
+            )
+        return settled
 
     def until(self, at_ms: int) -> Dataset:
         """The events up to an instant."""

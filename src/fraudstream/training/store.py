@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 from sqlalchemy import Text, cast, select
@@ -79,4 +81,6 @@ def truth_of_store(settings: Settings, plan: Plan) -> Truth:
     ids, words, at_ms = zip(*rows, strict=True)
     fraud = np.array([word == "fraud" for word in words], np.bool_)
     source = f"the labels in {store.name}"
-    return truth_of_ids(pl.Series(ids, dtype=pl.String), fraud, np.array(at_ms, np.int64), plan.pipeline.event, source)
+    series = pl.Series(ids, dtype=pl.String)
+    found = truth_of_ids(series, fraud, np.array(at_ms, np.int64), plan.pipeline.event, source)
+    return replace(found, still_coming=True)

@@ -6,6 +6,7 @@ A topic is read to the end it had when reading began, committed records only, an
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +65,7 @@ def truth_of_topic(settings: Settings, topic: str, event: Event) -> tuple[Truth,
         raise DataError(f"The topic {topic} holds no labels.", "Name a topic with labels, or a file.")
     rejected = Counter(str(reject.kind) for reject in found.rejects)
     words = Words(found.low, found.high, found.fraud.astype(np.bool_), found.labelled_at_ms)
-    return truth_of_words(words.take(found.ok), f"the topic {topic}"), rejected
+    return replace(truth_of_words(words.take(found.ok), f"the topic {topic}"), still_coming=True), rejected
 
 
 def _records(settings: Settings, topic: str) -> list[Record]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from msgspec.structs import replace
 
 from fraudstream.define.decision import ModelRef
-from fraudstream.errors import DataError, ModelError, UsageError
+from fraudstream.errors import ModelError, UsageError
 from fraudstream.evaluate.calibration import calibrate
 from fraudstream.models.artifact import Artifact, Manifest, version_of
 from fraudstream.models.registry import Registry
@@ -39,7 +39,7 @@ from fraudstream.training.trainers import (
     require_libraries,
 )
 from fraudstream.training.truth import Truth
-from fraudstream.units import MILLISECONDS, format_duration, format_instant
+from fraudstream.units import MILLISECONDS, format_instant
 
 Floats = npt.NDArray[np.float64]
 _BY = {ELSEWHERE: "fraudstream model register"}
@@ -56,7 +56,8 @@ class Options:
         seed: Of everything random.
         train_span_ms: How long a time is learned from; None: all of the history before the test.
         tries: How many sets of parameters to choose from (`training/search.py`); 1: the pipeline's.
-        settled: Whether the latest events are left out, whose label may not have come yet.
+        settled: Whether the latest events, whose label may not have come yet, are left out in any case; they are where
+            labels are still coming.
         trained_at: The instant the manifest names, ISO 8601; now unless given.
     """
 
@@ -171,13 +172,8 @@ def _make(
     rows = len(history)
     delay_ms = options.label_delay_ms if plan.pipeline.labels is not None and truth is not None else 0
     dataset = make_dataset(plan, history, truth, delay_ms, lambda done: show("features", done, rows))
-    if options.settled:
-        dataset = dataset.until(int(dataset.event_at_ms[-1]) - delay_ms)
-        if not len(dataset.event_at_ms):
-            raise DataError(
-                f"The history of {history.name} is shorter than the {format_duration(delay_ms)} that labels take.",
-                "Give a longer history, or a shorter --label-delay.",
-            )
+    if options.settled or (truth is not None and truth.still_coming):
+        dataset = dataset.settled(delay_ms, history.name)
     with history.explained():
         split = split_by_time(dataset.event_at_ms, options.test_share, delay_ms, options.train_span_ms)
         fitted = fitter(dataset, split, options.seed, show)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,6 +67,7 @@ class Truth:
         source: Where it is from, for people.
         words: All labels it is drawn from, in the order of `low`; None where there is one a row.
         corrected: Those about events of which fraud was said and the contrary, too; None where there are none.
+        still_coming: Whether they are a running system's labels: nobody may have spoken of the latest events yet.
     """
 
     fraud: Bools
@@ -76,6 +77,7 @@ class Truth:
     source: str
     words: Words | None = None
     corrected: Words | None = None
+    still_coming: bool = False
 
     def of(self, batch: Batch, event: Event) -> tuple[Bools, Int64s, int]:
         """bool[n] fraud and int64[n] labelled_at_ms of a batch, and how many events are spoken of; no word: genuine."""
@@ -92,7 +94,8 @@ class Truth:
         """What was known at an instant: without the labels that came later, also those that correct an earlier one."""
         if self.words is None:
             return self
-        return truth_of_words(self.words.take(self.words.labelled_at_ms <= at_ms), self.source)
+        known = truth_of_words(self.words.take(self.words.labelled_at_ms <= at_ms), self.source)
+        return replace(known, still_coming=self.still_coming)
 
 
 def guess_label(names: list[str], event: Event) -> str | None:
