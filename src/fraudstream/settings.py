@@ -71,6 +71,9 @@ class Settings:
         model_key: Signs models and verifies their signatures.
         model_signatures: OPTIONAL, or REQUIRED: a model that is not signed is refused.
         token_keys_file: The keys that stand-ins for sensitive values are made with; None: see `tokens/source.py`.
+        metrics_port: Where long-running commands serve metrics and health; 0 is any free port, None: nowhere.
+        metrics_host: On which address; 0.0.0.0 is all of the machine's.
+        log_format: TEXT, or JSON: one object a line.
         project_folder: Where fraudstream keeps the local broker, state and databases.
     """
 
@@ -89,6 +92,9 @@ class Settings:
     history_url: Secret | None
     lake_url: str | None
     token_keys_file: Path | None
+    metrics_port: int | None
+    metrics_host: str
+    log_format: str
     project_folder: Path
     pipelines_folder: Path
     models_folder: Path
@@ -107,13 +113,14 @@ class Settings:
 
 
 class _Kind(NamedTuple):
-    """How a setting is written: its table in the file, path or secret, its allowed words, its default."""
+    """How a setting is written: its table in the file, path, secret, words or number, its default."""
 
     table: str
     path: bool = False
     secret: bool = False
     words: tuple[str, ...] = ()
     default: str | None = None
+    most: int | None = None  # a whole number from 0 to this
 
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -135,12 +142,18 @@ _KINDS: dict[str, _Kind] = {
     "history_url": _Kind("", secret=True),
     "lake_url": _Kind(""),
     "token_keys_file": _Kind("", path=True),
+    "metrics_port": _Kind("", most=65_535),
+    "metrics_host": _Kind("", default="127.0.0.1"),
+    "log_format": _Kind("", words=("TEXT", "JSON"), default="TEXT"),
     "project_folder": _Kind("", path=True, default=".fraudstream"),
     "pipelines_folder": _Kind("", path=True, default="pipelines"),
     "models_folder": _Kind("", path=True, default="models"),
     "model_key": _Kind("", secret=True),
     "model_signatures": _Kind("", words=_DEMANDS, default="OPTIONAL"),
 }
+
+
+_OWN_FLAGS = ("bootstrap_servers", "metrics_port", "log_format")
 
 
 class _Value(NamedTuple):
@@ -150,7 +163,7 @@ class _Value(NamedTuple):
 
 
 def load_settings(
-    flags: Mapping[str, str | Path | None] | None = None,
+    flags: Mapping[str, str | Path | int | None] | None = None,
     config: Path | None = None,
     environ: Mapping[str, str] | None = None,
     folder: Path | None = None,
@@ -246,9 +259,9 @@ def _note(found: dict[str, _Value], name: str, shown: str, table: str, value: _V
     found[name] = value
 
 
-def _note_flag(found: dict[str, _Value], name: str, text: str | Path, folder: Path) -> None:
-    """Takes one flag: `--bootstrap-servers`, or `--set` for any other setting."""
-    flag = "--bootstrap-servers" if name == "bootstrap_servers" else f"--set {name}=…"
+def _note_flag(found: dict[str, _Value], name: str, text: str | Path | int, folder: Path) -> None:
+    """Takes one flag: one of its own, or `--set` for any other setting."""
+    flag = "--" + name.replace("_", "-") if name in _OWN_FLAGS else f"--set {name}=…"
     kind = _KINDS.get(name)
     if kind and kind.secret:
         raise SettingError(
@@ -300,6 +313,8 @@ def _from_secret_file(name: str, found: Mapping[str, _Value]) -> _Value | None:
 def _checked(name: str, kind: _Kind, written: _Value) -> Any:
     if name == "kafka_properties":
         return checked_properties(written.text, written.origin)
+    if kind.most is not None:
+        return _checked_number(name, kind.most, written)
     if not isinstance(written.text, str | Path) or str(written.text).strip() == "":
         raise SettingError(
             f"{name} must be a text, but {written.origin} gives {written.text!r}.", "Write it in quotes."
@@ -312,6 +327,15 @@ def _checked(name: str, kind: _Kind, written: _Value) -> Any:
     if kind.words and text.upper() not in kind.words:
         raise SettingError(f"{name} is {text!r} (from {written.origin}).", f"Allowed are {', '.join(kind.words)}.")
     return text.upper() if kind.words else text
+
+
+def _checked_number(name: str, most: int, written: _Value) -> int:
+    text = str(written.text).strip()
+    if isinstance(written.text, bool) or not text.isascii() or not text.isdigit() or int(text) > most:
+        raise SettingError(
+            f"{name} is {written.text!r} (from {written.origin}).", f"It is a whole number from 0 to {most:,}."
+        )
+    return int(text)
 
 
 def _check_together(settings: Settings) -> None:

@@ -30,27 +30,34 @@ SetValues = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. sasl_username=scorer; repeatable."),
 ]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option("--metrics-port", metavar="PORT", help="Serve metrics and health there; 0: any free port."),
+]
 _SHORTEST_KEY = 32
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def settings_from(
-    bootstrap_servers: str | None = None, config: Path | None = None, values: Sequence[str] | None = None
+    bootstrap_servers: str | None = None,
+    config: Path | None = None,
+    values: Sequence[str] | None = None,
+    **options: str | int | None,
 ) -> Settings:
-    """The settings of a command from its shared options.
+    """The settings of a command from its shared options, and from options of its own that are named like settings.
 
     Raises:
         UsageError: A `--set` is not written NAME=VALUE.
         SettingError: A setting is unknown or wrong.
     """
-    flags: dict[str, str | Path | None] = {}
+    flags: dict[str, str | Path | int | None] = {}
     for pair in values or ():
         name, separator, value = pair.partition("=")
         if not separator or not name:
             raise UsageError(f"--set {pair} is not understood.", "Write --set NAME=VALUE.")
         flags[name.strip()] = value
-    if bootstrap_servers is not None:
-        flags["bootstrap_servers"] = bootstrap_servers
+    own = {"bootstrap_servers": bootstrap_servers, **options}
+    flags |= {name: value for name, value in own.items() if value is not None}
     settings = load_settings(flags, config)
     use_seal(_seal_of(settings))
     use_keys(lambda: keys_of(settings))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fraudstream.cli.console import show_json, show_note
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
+from fraudstream.cli.exporting import exporting
+from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
 
 if TYPE_CHECKING:
     from fraudstream.runner.loop import StreamLoop
@@ -41,6 +42,7 @@ def command(
     until_caught_up: Annotated[
         bool, typer.Option("--until-caught-up", help="Stop when everything there has been scored.")
     ] = False,
+    metrics_port: MetricsPort = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -54,13 +56,13 @@ def command(
     from fraudstream.runner.serving import load_scorer
     from fraudstream.runner.start import Options, start
 
-    settings = settings_from(bootstrap_servers, config, values)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
     plan = find_plan(pipeline, settings.pipelines_folder)
     name = plan.pipeline.name
     show = show_json if as_json else _show_line
     options = Options(group, instance, rebuild_state, delivery is Delivery.EXACTLY_ONCE)
     try:
-        with _ended_by_signals() as ending:
+        with _ended_by_signals() as ending, exporting(settings, "run", pipeline=name) as watch:
             loop = start(plan, settings, options, show)
             # From here on the log is of use; until then what is wrong is said in one paragraph.
             logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -77,6 +79,7 @@ def command(
             gc.collect()
             gc.freeze()
             ending.loop = loop
+            watch(loop)
             summary = loop.run(until_caught_up=until_caught_up)
     except _EndedEarlyError:
         show_note("ended before it began to score; nothing was read")

@@ -6,6 +6,7 @@ call these functions, so what is computed in one place cannot differ from the ot
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -53,6 +54,9 @@ class Program:
         plan: The plan.
         scorer: The model; it may be replaced between two batches. Without one a pipeline that declares a model decides
             by its fallback ladder, flagged `degraded`.
+
+    Attributes:
+        ended: Told the name of each stage of `decide` when it has ended; whoever times them has the clock.
     """
 
     def __init__(self, plan: Plan, scorer: Scorer | None = None) -> None:
@@ -64,6 +68,7 @@ class Program:
         self._ladder = Ladder(plan)
         self._sample = LetThroughSample(plan) if plan.pipeline.policy.let_through is not None else None
         self._inputs = plan.pipeline.model.features if plan.pipeline.model else ()
+        self.ended: Callable[[str], None] = lambda stage: None
 
     def new_state(self) -> State:
         """The state before the first event."""
@@ -104,7 +109,11 @@ class Program:
             account: What was approved without the model, or let through, so far; moved on. A new one unless given.
         """
         sequence = state.sequence
-        return self.judge(batch, self.featurize(state, batch, labels), sequence, decided_at_ms, off, account)
+        features = self.featurize(state, batch, labels)
+        self.ended("featurize")
+        decisions = self.judge(batch, features, sequence, decided_at_ms, off, account)
+        self.ended("decide")
+        return decisions
 
     def judge(
         self,
@@ -128,8 +137,10 @@ class Program:
         n = len(batch)
         event = self.plan.pipeline.event
         hits = self._rules.hits(features.columns, n, off)
+        self.ended("rules")
         inputs = self.inputs(features)
         model_score = self._model_score(inputs, off) if n else np.empty(0)
+        self.ended("score")
         is_off = model_score is None
         if model_score is None:
             model_score = np.full(n, np.nan)

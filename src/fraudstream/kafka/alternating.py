@@ -16,6 +16,7 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 
 from fraudstream.kafka.client import build, client_config
+from fraudstream.kafka.clientstats import ClientStatistics
 from fraudstream.kafka.transactions import TransactionalProducer
 from fraudstream.settings import Settings
 
@@ -40,6 +41,11 @@ class AlternatingProducer:
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
         return self._producers[self._turn].in_transaction
+
+    @property
+    def statistics(self) -> list[ClientStatistics]:
+        """What both clients tell of themselves."""
+        return [producer.statistics for producer in self._producers]
 
     def open(self, timeout_s: float = 30.0) -> None:
         """Opens both; see `TransactionalProducer.open`."""

@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from fraudstream import failpoints
 from fraudstream.errors import BrokerUnreachable
 from fraudstream.kafka.client import check_reachable, explain
+from fraudstream.kafka.clientstats import ClientStatistics
 from fraudstream.kafka.producer import BulkProducer
 from fraudstream.kafka.transactions import TransactionInDoubt
 from fraudstream.settings import Settings
@@ -48,17 +49,19 @@ class AtLeastOnceProducer:
 
     Attributes:
         commit_offsets: Commits offsets for the group's member (`InputConsumer.commit`); set before the first commit.
+        statistics: What the client tells of itself.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._producer: BulkProducer | None = None
+        self.statistics = [ClientStatistics()]
         self.commit_offsets: Callable[[Sequence[TopicPartition]], None] | None = None
 
     def open(self, timeout_s: float = 30.0) -> None:
         """Builds the producer; raises BrokerUnreachable where nobody answers in `timeout_s`."""
         check_reachable(self._settings, timeout_s)
-        self._producer = BulkProducer(self._settings)
+        self._producer = BulkProducer(self._settings, *self.statistics)
 
     def begin(self) -> None:
         """Nothing has to be begun; raises TransactionInDoubt where a rebuild failed."""

@@ -12,6 +12,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from fraudstream.errors import BrokerUnreachable, FencedError
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.client import LOGGER, build, client_config, explain
+from fraudstream.kafka.clientstats import ClientStatistics
 from fraudstream.settings import Settings
 
 PartitionsHandler = Callable[[list[TopicPartition]], None]
@@ -73,6 +74,9 @@ class InputConsumer:
             before it returns. `lost` is true where they are already another member's and a commit would fail.
         on_hanging: Told when the committed offsets stay unreadable for longer than a transaction lasts; see
             `AlternatingProducer.close_hanging`. The question is asked once more then.
+
+    Attributes:
+        statistics: What the client tells of itself.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class InputConsumer:
         self._member_id: str | None = None
         self._batch: list[Message] = []
         self._ends: dict[tuple[str, int], int] = {}
+        self.statistics = ClientStatistics()
 
     def open(self, timeout_s: float = 10.0) -> None:
         """Joins the group; partitions arrive during a later `poll`.
@@ -108,7 +113,7 @@ class InputConsumer:
         config = client_config(self._settings) | _FETCHING | {"group.id": self._group_id, "error_cb": self._note}
         if self._instance_id is not None:
             config |= {"group.instance.id": self._instance_id, "session.timeout.ms": STATIC_SESSION_MS}
-        config |= dict(self._settings.kafka_properties)
+        config |= self.statistics.configuration() | dict(self._settings.kafka_properties)
         self._consumer = build(Consumer, self._settings, config)
         for topic in self._topics:
             try:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import msgspec
 
 from fraudstream.kafka.client import LOGGER
+from fraudstream.kafka.clientstats import ClientStatistics
 
 _TROUBLES = {"FAIL", "REQTMOUT"}
 """What librdkafka's log lines on lost connections and timed-out requests are marked with."""
@@ -33,9 +34,14 @@ class _Statistics(msgspec.Struct):
 
 
 class DoubtWatch:
-    """Collects the signs of trouble of one producer; `reason` is None while there are none."""
+    """Collects the signs of trouble of one producer; `reason` is None while there are none.
 
-    def __init__(self) -> None:
+    Args:
+        passed_on: Takes the client's statistics, too.
+    """
+
+    def __init__(self, passed_on: ClientStatistics | None = None) -> None:
+        self._passed_on = passed_on
         self.reason: str | None = None
         self._decoder = msgspec.json.Decoder(_Statistics)
         self._troubles_before: int | None = None
@@ -57,6 +63,8 @@ class DoubtWatch:
         if self._troubles_before is not None and troubles > self._troubles_before:
             self.reason = self.reason or "a request timed out or a connection was lost"
         self._troubles_before = troubles
+        if self._passed_on is not None:
+            self._passed_on.take(document)
 
     def forget(self) -> str | None:
         """Hands out the reason and begins anew; for what happened before the first transaction of a producer."""

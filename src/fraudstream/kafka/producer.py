@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from fraudstream.errors import BrokerUnreachable, TopicError
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.client import build, check_reachable, client_config, explain
+from fraudstream.kafka.clientstats import ClientStatistics
 from fraudstream.settings import Settings
 
 _SENDING = {
@@ -36,12 +37,14 @@ class BulkProducer:
 
     Args:
         settings: Which cluster, as whom.
+        statistics: Takes what the client tells of itself.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, statistics: ClientStatistics | None = None) -> None:
         self._settings = settings
         self._failed: list[tuple[str, KafkaError]] = []
         config = client_config(settings) | _SENDING | dict(settings.kafka_properties)
+        config |= {} if statistics is None else statistics.configuration()
         config |= {"on_delivery": self._on_delivery, "error_cb": self._on_error}
         self._producer = build(Producer, settings, config)
         self._fatal: KafkaError | None = None

@@ -21,6 +21,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from fraudstream import failpoints
 from fraudstream.errors import FencedError, TopicError
 from fraudstream.kafka.client import LOGGER, build, client_config, explain
+from fraudstream.kafka.clientstats import ClientStatistics
 from fraudstream.kafka.doubt import STATISTICS_INTERVAL_MS, DoubtWatch
 from fraudstream.settings import Settings
 
@@ -76,6 +77,9 @@ class TransactionalProducer:
         transaction_timeout_ms: The broker aborts a transaction open for longer; a crashed scorer holds up readers for
             as long, unless it is restarted sooner.
         slow_commit_ms: A commit that takes longer counts as doubtful. Must stay below `socket.timeout.ms`.
+
+    Attributes:
+        statistics: What the client tells of itself.
     """
 
     def __init__(
@@ -91,7 +95,8 @@ class TransactionalProducer:
         self._timeout_ms = transaction_timeout_ms
         self._slow_commit_s = slow_commit_ms / 1_000
         self._producer: Any = None
-        self._watch = DoubtWatch()
+        self.statistics = ClientStatistics()
+        self._watch = DoubtWatch(self.statistics)
         self._begun_at = 0.0
         self._ended_at = 0.0
         self.in_transaction = False
@@ -104,7 +109,7 @@ class TransactionalProducer:
             BrokerUnreachable: The transaction coordinator did not answer in `timeout_s`.
             SettingError, TopicError: The cluster refused who we are, or the use of the transactional id.
         """
-        self._watch = watch = DoubtWatch()
+        self._watch = watch = DoubtWatch(self.statistics)
         config = client_config(self._settings) | _SENDING | dict(self._settings.kafka_properties)
         config |= {
             "transactional.id": self.transactional_id,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ from fraudstream.plan.plan import Plan
 from fraudstream.runner.intake import Place
 from fraudstream.runner.positions import from_text, to_text
 from fraudstream.state.snapshot import (
+    Arrays,
     CaptureMemory,
     Header,
     arrays_of,
@@ -43,6 +46,23 @@ class Restored(NamedTuple):
     snapshot: Path | None
 
 
+@dataclass(slots=True)
+class Written:
+    """What became of snapshots since the start.
+
+    Attributes:
+        written, failed: How many.
+        at_s: When the newest one there is was written, epoch seconds; None: there is none.
+        n_bytes, took_s: Its size, and how long writing it took where this process wrote it.
+    """
+
+    written: int = 0
+    failed: int = 0
+    at_s: float | None = None
+    n_bytes: int | None = None
+    took_s: float | None = None
+
+
 class Checkpoints:
     """The snapshots of one scorer.
 
@@ -50,6 +70,9 @@ class Checkpoints:
         plan: Whose state it is.
         folder: Where they are kept.
         log: The identity of the log the state is a function of (`kafka.identity.log_identity`).
+
+    Attributes:
+        written: What became of them.
     """
 
     def __init__(self, plan: Plan, folder: Path, log: Mapping[str, str]) -> None:
@@ -60,6 +83,7 @@ class Checkpoints:
         self._background = ThreadPoolExecutor(1, thread_name_prefix="snapshot")
         self._busy: Future[Any] | None = None
         self._memory = CaptureMemory()
+        self.written = Written()
 
     def save(self, state: State, positions: Mapping[Place, int], *, wait: bool = False) -> bool:
         """Copies the state now and writes it in the background.
@@ -82,10 +106,22 @@ class Checkpoints:
             offsets=to_text(positions),
             sequence=state.sequence,
         )
-        self._busy = self._background.submit(write_snapshot, self._folder, header, self._memory.copies(arrays))
+        self._busy = self._background.submit(self._write, header, self._memory.copies(arrays))
         if wait:
             self._finish()
         return True
+
+    def _write(self, header: Header, arrays: Arrays) -> None:
+        """Writes a snapshot; on the thread in the background."""
+        started_s = time.perf_counter()
+        path = write_snapshot(self._folder, header, arrays)
+        self._note_newest(path)
+        self.written.took_s = time.perf_counter() - started_s
+        self.written.written += 1
+
+    def _note_newest(self, path: Path) -> None:
+        status = path.stat()
+        self.written.at_s, self.written.n_bytes = status.st_mtime, status.st_size
 
     def _finish(self) -> None:
         """Waits for the last snapshot. A failure costs time on recovery and nothing else, so it is only reported."""
@@ -94,6 +130,7 @@ class Checkpoints:
         try:
             self._busy.result()
         except (OSError, MemoryError) as error:
+            self.written.failed += 1
             LOGGER.warning("a snapshot could not be written to %s: %s", self._folder, error)
         self._busy = None
 
@@ -136,6 +173,7 @@ class Checkpoints:
                 continue
             if any(offset > committed.get(place, 0) for place, offset in positions.items()):
                 continue  # taken before a transaction that was never committed
+            self._note_newest(path)
             return Restored(restore(self._plan, header, arrays), positions, path)
         return Restored(State(self._plan), {}, None)
 

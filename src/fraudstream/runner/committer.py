@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from fraudstream import failpoints
 from fraudstream.engine.decisions import Decisions
+from fraudstream.kafka.clientstats import ClientStatistics
 from fraudstream.kafka.partition import TopicPartition
 from fraudstream.kafka.transactions import TransactionInDoubt
 from fraudstream.runner.intake import Portion
@@ -25,7 +26,9 @@ LOST_S = 15.0
 class OutputProducer(Protocol):
     """How a portion reaches Kafka: exactly once (`AlternatingProducer`) or at least once (`AtLeastOnceProducer`)."""
 
-    def open(self) -> None: ...  # noqa: D102 - the classes say it
+    @property
+    def statistics(self) -> list[ClientStatistics]: ...  # noqa: D102 - the classes say it
+    def open(self) -> None: ...  # noqa: D102
     def begin(self) -> None: ...  # noqa: D102
     def send(self, topic: str, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None: ...  # noqa: D102
     def commit(self, offsets: Sequence[TopicPartition], group_metadata: Any) -> float: ...  # noqa: D102
@@ -43,13 +46,18 @@ class Prepared(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """A portion whose transaction was answered, and when (epoch milliseconds)."""
+    """A portion whose transaction was answered, when (epoch milliseconds), and how long it took.
+
+    None where the answer got lost, and only the committed offsets told.
+    """
 
     prepared: Prepared
     at_ms: int
+    took_s: float | None = None
 
 
-_Work = SimpleQueue[tuple["Future[int]", Prepared, Any] | None]
+_Answer = Future[tuple[int, float]]
+_Work = SimpleQueue[tuple[_Answer, Prepared, Any] | None]
 
 
 class Committer:
@@ -61,7 +69,7 @@ class Committer:
     def __init__(self, producer: OutputProducer) -> None:
         self._producer = producer
         self._work = self._start()
-        self._future: Future[int] | None = None
+        self._future: _Answer | None = None
         self.last: Prepared | None = None
         """The portion of the last transaction that was begun, until it is settled."""
 
@@ -88,7 +96,7 @@ class Committer:
             return None
         future, self._future = self._future, None
         try:
-            at_ms = future.result(within_s)
+            at_ms, took_s = future.result(within_s)
         except TimeoutError:
             if future.done():
                 raise
@@ -99,15 +107,16 @@ class Committer:
             raise TransactionInDoubt(f"the commit was not answered in {within_s:g} s") from None
         prepared, self.last = self.last, None
         assert prepared is not None
-        return Committed(prepared, at_ms)
+        return Committed(prepared, at_ms, took_s)
 
-    def _commit(self, prepared: Prepared, group_metadata: Any) -> int:
+    def _commit(self, prepared: Prepared, group_metadata: Any) -> tuple[int, float]:
+        started_s = time.perf_counter()
         self._producer.begin()
         for records in prepared.records:
             self._producer.send(records.topic, records.values, records.keys)
             failpoints.hit("after-first-produce")
         self._producer.commit(prepared.offsets, group_metadata)
-        return time.time_ns() // 1_000_000
+        return time.time_ns() // 1_000_000, time.perf_counter() - started_s
 
     def close(self) -> None:
         """Ends the thread once it has nothing to do."""

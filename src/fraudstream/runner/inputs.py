@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 from fraudstream.errors import UsageError
+from fraudstream.kafka.consumer import InputConsumer
+from fraudstream.kafka.partition import TopicPartition
 from fraudstream.plan.plan import Plan
+
+
+class ConsumerFactory(Protocol):
+    """Builds the input's consumer around the loop's handlers."""
+
+    def __call__(  # noqa: D102 - the class says it
+        self,
+        *,
+        on_assigned: Callable[[list[TopicPartition]], None],
+        on_revoked: Callable[[list[TopicPartition], bool], None],
+    ) -> InputConsumer: ...
 
 
 def not_alone(plan: Plan) -> UsageError:

@@ -12,29 +12,31 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from typing import Protocol
 
 from fraudstream import failpoints
 from fraudstream.engine.fallback import Account
 from fraudstream.engine.program import NOTHING, Program
 from fraudstream.errors import FencedError, FraudstreamError
-from fraudstream.kafka.consumer import InputConsumer
 from fraudstream.kafka.partition import TopicPartition
-from fraudstream.kafka.transactions import TransactionAborted, TransactionInDoubt
+from fraudstream.kafka.transactions import TransactionAborted, TransactionExpired, TransactionInDoubt
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
 from fraudstream.runner.committer import LOST_S, Committed, Committer, OutputProducer, Prepared
-from fraudstream.runner.inputs import features_beyond_key, not_alone
+from fraudstream.runner.inputs import ConsumerFactory, features_beyond_key, not_alone
 from fraudstream.runner.intake import Intake, Place, Portion
+from fraudstream.runner.metrics import STAGES, ScorerMetrics
 from fraudstream.runner.outputs import Outputs
 from fraudstream.runner.pace import BUSY_ROWS, Pace
 from fraudstream.runner.positions import Reached, committed_positions, to_commit
 from fraudstream.runner.replay import Replay
 from fraudstream.runner.serving import Serving
 from fraudstream.runner.statistics import Meter, Statistics
+from fraudstream.runner.tally import Tally
 from fraudstream.state.state import State
+from fraudstream.telemetry.series import Series
+from fraudstream.telemetry.stages import Stages
 
 LOGGER = logging.getLogger("fraudstream.runner")
 
@@ -49,19 +51,9 @@ SNAPSHOT_EVENTS = 500_000
 """A snapshot after so many events, which a start would have to replay (some 3 s), or after so long."""
 ENDS_WITHIN_S = 2.5
 """How long an end waits for the last commit; later answers are left to the next start, which asks Kafka."""
+_REASONS = {TransactionAborted: "aborted", TransactionInDoubt: "in_doubt", TransactionExpired: "expired"}
 LONG_REPLAY = 100_000
 """After a replay longer than this, a snapshot spares the next start from repeating it."""
-
-
-class ConsumerFactory(Protocol):
-    """Builds the input's consumer around the loop's handlers."""
-
-    def __call__(  # noqa: D102 - the class says it
-        self,
-        *,
-        on_assigned: Callable[[list[TopicPartition]], None],
-        on_revoked: Callable[[list[TopicPartition], bool], None],
-    ) -> InputConsumer: ...
 
 
 class StreamLoop:
@@ -77,6 +69,9 @@ class StreamLoop:
         input_partitions: How many partitions the input topic has.
         serving: Which model serves and what is switched off, batch by batch; without it the program stays as it is.
         on_statistics: Told the statistics about once a second.
+
+    Attributes:
+        moved_at_s: When the loop last went round, by the monotonic clock.
     """
 
     def __init__(
@@ -104,7 +99,12 @@ class StreamLoop:
         self._serving = serving
         self._input_partitions = input_partitions
         self._on_statistics = on_statistics
-        self._meter = Meter()
+        self._meter, self._tally, self._stages = Meter(), Tally(plan), Stages(STAGES)
+        program.ended = self._stages.ended
+        clients = {"consumer": [self._consumer.statistics], "producer": producer.statistics}
+        self._metrics = ScorerMetrics(
+            plan, self._meter, self._tally, self._stages, self._pace, checkpoints, serving, clients
+        )
         self._state = State(plan)
         self._account = Account()
         self._positions: dict[Place, int] = {}
@@ -114,9 +114,9 @@ class StreamLoop:
         self._stopping = False
         self._closing = False
         self._doubtful = False
-        self._owned_all = False
+        self._owned_all = self._owned = False
         self._unsaved = False
-        self._saved_at = self._told_at = time.monotonic()
+        self._saved_at = self._told_at = self.moved_at_s = time.monotonic()
         self._saved_sequence = 0
 
     def stop(self) -> None:
@@ -157,9 +157,22 @@ class StreamLoop:
                 last.callback(self._consumer.close)
                 last.callback(self._committer.close)
 
+    def unready(self) -> str | None:
+        """Why nothing is decided now, or not with the model; None where all is well. For any thread."""
+        if not self._owned:
+            return "no partitions are assigned"
+        if self._replay is not None:
+            return f"the state is being rebuilt: {self._meter.totals.replayed:,} records replayed"
+        return None if self._serving is None else self._serving.unready()
+
+    def series(self) -> Iterable[Series]:
+        """The scorer's metrics, for any thread."""
+        return self._metrics.series()
+
     # ── one step ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _step(self) -> None:
+        self.moved_at_s = time.monotonic()
         self._fetch()
         self._pace.balance()
         self._watch()
@@ -168,6 +181,7 @@ class StreamLoop:
             return
         if self._committer.in_flight and self._intake.held < BUSY_ROWS:
             return
+        self._stages.begin()
         portion = self._intake.take(MAX_ROWS, self._pace.frontier())
         if portion is None:
             if not self._committer.in_flight:
@@ -186,21 +200,27 @@ class StreamLoop:
         if busy and self._intake.held < BUSY_ROWS:
             self._committer.wait(COMMITTING_S)  # fetching one by one meanwhile would take the broker's processor time
         wait_s = 0.0 if busy or self._intake.held >= BUSY_ROWS else COMMITTING_S if self._intake.held else IDLE_S
+        self._stages.begin()
         messages = self._consumer.poll(FETCH_ROWS, wait_s)
         if self._refusal is not None:
             raise self._refusal
         if messages:
+            self._stages.ended("fetch")
             fetched = self._intake.add(messages)
+            self._stages.ended("decode")
             if self._replay is not None:
                 self._replay.fetched(fetched)
 
     def _decide(self, portion: Portion) -> Prepared:
         """Computes a portion; from here on the state is ahead of what is committed."""
+        self._stages.ended("merge")
         now_ms = time.time_ns() // 1_000_000
         off = self._serving.ready(self._program) if self._serving is not None else NOTHING
         account = self._account
+        self._stages.begin()
         decisions = self._program.decide(self._state, portion.batch, portion.labels, now_ms, off, account)
         records = self._outputs.of(decisions, portion.rejected)
+        self._stages.ended("encode")
         self._positions |= portion.next_offsets
         self._unsaved = True
         reached = Reached.of(self._state.sequence, account)
@@ -213,6 +233,9 @@ class StreamLoop:
             self._meter.committed(
                 committed.prepared.decisions, len(portion.rejected), len(portion.labels), committed.at_ms
             )
+            self._tally.committed(committed)
+            if committed.took_s is not None:
+                self._stages.durations["commit"].add_one(committed.took_s)
             if self._serving is not None:
                 self._serving.committed(committed.prepared.decisions)
 
@@ -235,10 +258,14 @@ class StreamLoop:
         start = self._recover(partitions)
         for partition in partitions:
             partition.offset = start.get((partition.topic, partition.partition), -1)
+        self._owned = bool(partitions)
+        self._tally.rebalances["assigned"] += 1
 
     def _revoked(self, partitions: list[TopicPartition], lost: bool) -> None:
         """Partitions go away: what is in flight ends first."""
         failpoints.hit("revoke")
+        self._owned = False
+        self._tally.rebalances["lost" if lost else "revoked"] += 1
         try:
             self._note(self._committer.settle(ENDS_WITHIN_S if self._closing else LOST_S))
             if not lost and not self._closing:
@@ -260,10 +287,11 @@ class StreamLoop:
         self._replay = None
         self._unsaved = False
 
-    def _rewind(self, reason: Exception) -> None:
+    def _rewind(self, reason: TransactionAborted | TransactionInDoubt) -> None:
         """After doubt: a new producer, then input and state as they were at the committed offsets."""
         LOGGER.warning("the transaction is done again if it was not committed: %s", reason)
         self._meter.totals.aborted += 1
+        self._tally.rewinds[_REASONS[type(reason)]] += 1
         doubtful, self._committer.last = self._committer.last, None
         # We may have been stopped for long: if another has our place by now, a new producer of ours would fence *it*.
         self._consumer.check_place()
@@ -345,8 +373,9 @@ class StreamLoop:
         now = time.monotonic()
         if now - self._told_at > STATISTICS_S:
             self._told_at = now
+            self._meter.last = self._told(self._meter.read(self._pace.behind(), self._state))
             if self._on_statistics is not None:
-                self._on_statistics(self._told(self._meter.read(self._pace.behind(), self._state)))
+                self._on_statistics(self._meter.last)
 
     def _told(self, seen: Statistics) -> Statistics:
         return seen if self._serving is None else self._serving.told(seen)

@@ -64,6 +64,10 @@ class Pace:
         self.refresh()
         return self._intake.frontier([place for place, lag in self.lags.items() if lag is None or lag > 0])
 
+    def waiting(self) -> dict[Place, int]:
+        """How many fetched records of each lane wait."""
+        return self._intake.waiting()
+
     def behind(self) -> int | None:
         """Records not yet decided; None while unknown."""
         if not self.lags or None in self.lags.values():

@@ -26,6 +26,7 @@ from fraudstream.runner.shadow import Shadow
 from fraudstream.runner.statistics import Statistics
 from fraudstream.runner.switches import Switches
 from fraudstream.settings import Settings
+from fraudstream.telemetry.histogram import Histogram
 
 LOGGER = logging.getLogger("fraudstream.runner")
 
@@ -162,6 +163,24 @@ class Serving:
             model.version,
             done.stricter,
         )
+
+    @property
+    def versions(self) -> dict[tuple[str, str], int]:
+        """The versions that score now, with their roles, and 1."""
+        champion = None if self._watch is None else self._watch.champion
+        roles = {} if champion is None else {(champion.version, "champion"): 1}
+        return roles | {(each.version, "challenger"): 1 for each in self._challengers()}
+
+    @property
+    def shadow_scores(self) -> dict[str, Histogram]:
+        """How the scores of challengers are distributed, by version."""
+        return {} if self._shadow is None else self._shadow.scores
+
+    def unready(self) -> str | None:
+        """Why it is not decided with a model although the pipeline declares one; None where it is, or declares none."""
+        if self._watch is None or self._watch.champion is not None:
+            return None
+        return "no model that can serve is there: it is decided without, flagged degraded"
 
     def told(self, seen: Statistics) -> Statistics:
         """The statistics with what serves from the next batch on, and what is switched off."""

@@ -19,7 +19,9 @@ from fraudstream.errors import FraudstreamError
 from fraudstream.kafka.producer import BulkProducer
 from fraudstream.models.scorer import OnnxScorer
 from fraudstream.plan.plan import Plan
+from fraudstream.runner.tally import SCORE_EDGES
 from fraudstream.settings import Settings
+from fraudstream.telemetry.histogram import Histogram
 
 LOGGER = logging.getLogger("fraudstream.runner")
 
@@ -35,6 +37,10 @@ class Shadow:
         plan: The pipeline's plan.
         settings: Which cluster.
         challengers: Gives those there are now.
+
+    Attributes:
+        written, skipped: Records written, and decisions that nobody was asked about.
+        scores: How the scores of each version are distributed.
     """
 
     def __init__(self, plan: Plan, settings: Settings, challengers: Callable[[], tuple[OnnxScorer, ...]]) -> None:
@@ -48,6 +54,7 @@ class Shadow:
         self._closing = False
         self.written = 0
         self.skipped = 0
+        self.scores: dict[str, Histogram] = {}
 
     def offer(self, decisions: Decisions) -> None:
         """Takes committed decisions, if there is somebody to ask about them and room."""
@@ -88,9 +95,11 @@ class Shadow:
     def _ask(self, challenger: OnnxScorer, decisions: Decisions) -> None:
         decided = Decided.of(decisions)
         try:
+            scores = challenger.score(decided.inputs)
+            self.scores.setdefault(challenger.version, Histogram(SCORE_EDGES)).add(scores)
             records = shadow_records(
                 decided,
-                challenger.score(decided.inputs),
+                scores,
                 self._decider,
                 why=Why.CHALLENGER,
                 model=challenger.manifest.name,

@@ -82,10 +82,16 @@ class Statistics(msgspec.Struct, kw_only=True):
 
 
 class Meter:
-    """Counts what was committed."""
+    """Counts what was committed.
+
+    Attributes:
+        totals: What is being counted.
+        last: The statistics as they were last told, by `tell`.
+    """
 
     def __init__(self) -> None:
         self.totals = Statistics()
+        self.last = Statistics()
         self._started_at = self._read_at = time.monotonic()
         self._events_before = 0
         self._latencies: Int64s = np.zeros(LONGEST_MS + 1, np.int64)

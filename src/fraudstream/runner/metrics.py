@@ -1,0 +1,162 @@
+"""The metrics of a scorer; docs/metrics.md lists them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from fraudstream.kafka.clientstats import ClientStatistics
+from fraudstream.plan.plan import Plan
+from fraudstream.runner.checkpoint import Checkpoints
+from fraudstream.runner.intake import Place
+from fraudstream.runner.pace import Pace
+from fraudstream.runner.serving import Serving
+from fraudstream.runner.statistics import Meter, Statistics
+from fraudstream.runner.tally import Tally
+from fraudstream.telemetry.series import Labels, Series, counter, gauge, histogram
+from fraudstream.telemetry.stages import Stages
+
+STAGES = ("fetch", "decode", "merge", "featurize", "rules", "score", "decide", "encode", "commit")
+
+
+class ScorerMetrics:
+    """What a scorer's parts have counted, as series; read on other threads than the loop's.
+
+    Args:
+        plan: The pipeline's plan.
+        meter: The statistics, not older than a second.
+        tally: What was counted of commits.
+        stages: How long the stages took.
+        pace: How far behind each partition is.
+        checkpoints: The snapshots.
+        serving: Which models serve; None where none can.
+        clients: What the Kafka clients tell, by `consumer` and `producer`.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        meter: Meter,
+        tally: Tally,
+        stages: Stages,
+        pace: Pace,
+        checkpoints: Checkpoints,
+        serving: Serving | None,
+        clients: Mapping[str, Sequence[ClientStatistics]],
+    ) -> None:
+        self._versions = plan.versions
+        self._meter = meter
+        self._tally = tally
+        self._stages = stages
+        self._pace = pace
+        self._checkpoints = checkpoints
+        self._serving = serving
+        self._clients = clients
+
+    def series(self) -> Iterable[Series]:
+        """All of them, now."""
+        seen = self._meter.last
+        yield from self._decisions(seen)
+        yield from self._work(seen)
+        yield from self._state(seen)
+        yield from self._models(seen)
+        yield from kafka_series(self._clients)
+
+    def _decisions(self, seen: Statistics) -> Iterable[Series]:
+        tally = self._tally
+        versions = {(self._versions.pipeline, self._versions.rules, self._versions.lists): 1}
+        yield gauge(
+            "pipeline_info", "The versions that decisions carry.", versions,
+            "pipeline_version", "rules_version", "lists_version",
+        )  # fmt: skip
+        outcomes = {"approve": seen.approved, "review": seen.reviewed, "block": seen.blocked}
+        yield counter("decisions_total", "Decisions committed.", outcomes, "outcome")
+        yield counter("decision_risk_levels_total", "Decisions by risk level.", tally.risk_levels, "risk_level")
+        flags = {
+            "late": seen.late, "duplicate": seen.duplicates, "degraded": seen.degraded,
+            "let_through": seen.let_through, "over_limit": seen.over_limit,
+        }  # fmt: skip
+        yield counter("decision_flags_total", "Decisions with a flag, or reviewed over the limit.", flags, "flag")
+        yield counter("alerts_total", "Decisions to review or block that are no duplicates.", seen.alerts)
+        yield counter("rule_hits_total", "Decisions that a rule hit.", tally.rule_hits, "code")
+        yield counter(
+            "dead_letters_total", "Records that could not become decisions.", dict(tally.dead_letters), "class"
+        )
+        yield counter("labels_total", "Labels taken.", seen.labels)
+        yield histogram("decision_score", "Scores of decisions.", tally.scores)
+        newest = None if tally.newest_event_at_ms is None else tally.newest_event_at_ms / 1_000
+        yield gauge("newest_event_timestamp_seconds", "The greatest event time decided.", newest)
+
+    def _work(self, seen: Statistics) -> Iterable[Series]:
+        tally, waiting = self._tally, self._pace.waiting()
+        yield histogram("event_latency_seconds", "From an event's Kafka timestamp to its commit.", tally.latencies)
+        yield histogram("stage_duration_seconds", "Of each stage, by batch.", self._stages.durations, "stage")
+        yield histogram("transaction_records", "Input records in a transaction.", tally.records)
+        ended = {"committed": seen.transactions, "redone": seen.aborted}
+        yield counter("transactions_total", "Transactions by how they ended.", ended, "result")
+        rewinds = {"aborted": 0, "in_doubt": 0, "expired": 0} | tally.rewinds
+        yield counter("rewinds_total", "Returns to the committed offsets.", rewinds, "reason")
+        rebalances = {"assigned": 0, "revoked": 0, "lost": 0} | tally.rebalances
+        yield counter("rebalances_total", "Changes of the partitions.", rebalances, "event")
+        yield counter("replayed_records_total", "Records replayed on recovery.", seen.replayed)
+        lags = {place: lag + waiting.get(place, 0) for place, lag in self._pace.lags.items() if lag is not None}
+        yield lag_series(lags)
+        yield gauge("held_records", "Records fetched that wait for the engine.", sum(waiting.values()))
+
+    def _state(self, seen: Statistics) -> Iterable[Series]:
+        written = self._checkpoints.written
+        yield gauge("state_keys", "Keys known, over all histories.", seen.keys)
+        yield gauge("state_bytes", "Memory of the state.", seen.state_bytes)
+        evicted = {"no": seen.evicted_keys_total - seen.evicted_early_total, "yes": seen.evicted_early_total}
+        yield counter("state_evicted_keys_total", "Keys forgotten because of max_keys.", evicted, "early")
+        yield gauge("labels_pending", "Labels that wait for their event.", seen.pending_labels)
+        yield counter("labels_expired_total", "Labels too late for any feature.", seen.expired_labels_total)
+        results = {"written": written.written, "failed": written.failed}
+        yield counter("snapshots_total", "Snapshots by what became of them.", results, "result")
+        yield gauge("snapshot_timestamp_seconds", "When the newest snapshot was written.", written.at_s)
+        yield gauge("snapshot_bytes", "Its size.", written.n_bytes)
+        yield gauge("snapshot_duration_seconds", "How long writing it took.", written.took_s)
+
+    def _models(self, seen: Statistics) -> Iterable[Series]:
+        shadow = {} if self._serving is None else self._serving.shadow_scores
+        roles = {} if self._serving is None else self._serving.versions
+        yield gauge("model_info", "The versions that score now.", roles, "model", "role")
+        scores = {(version, "champion"): scores for version, scores in dict(self._tally.model_scores).items()}
+        scores |= {(version, "challenger"): scores for version, scores in dict(shadow).items()}
+        yield histogram("model_score", "Scores of models.", scores, "model", "role")
+        yield counter("shadow_scores_total", "Scores of challengers that were written.", seen.shadowed)
+        yield counter("shadow_skipped_total", "Decisions the shadow had no time for.", seen.shadow_skipped)
+        yield counter("rescored_total", "Decisions scored when the model was back.", seen.rescored)
+        yield gauge("switched_off", "1 for what is switched off.", dict.fromkeys(seen.off, 1), "code")
+
+
+def lag_series(lags: Mapping[Place, int]) -> Series:
+    """How many records of each partition are still to be processed."""
+    by_place: dict[Labels, float] = {(topic, str(partition)): lag for (topic, partition), lag in lags.items()}
+    return gauge("consumer_lag_records", "Records not yet processed.", by_place, "topic", "partition")
+
+
+def kafka_series(clients: Mapping[str, Sequence[ClientStatistics]]) -> Iterable[Series]:
+    """What Kafka clients tell of themselves, by `consumer` and `producer`."""
+    rtt: dict[Labels, float] = {}
+    for client, each in clients.items():
+        for statistics in each:
+            for broker, seconds in statistics.rtt_s.items():
+                rtt[client, broker] = max(seconds, rtt.get((client, broker), 0.0))
+    yield gauge("kafka_broker_rtt_seconds", "99th percentile of round trips.", rtt, "client", "broker")
+    received = {client: sum(one.received_bytes for one in each) for client, each in clients.items()}
+    yield counter("kafka_received_bytes_total", "Bytes from the brokers.", received, "client")
+    sent = {client: sum(one.sent_bytes for one in each) for client, each in clients.items()}
+    yield counter("kafka_sent_bytes_total", "Bytes to the brokers.", sent, "client")
+    waiting = {client: sum(one.waiting for one in each) for client, each in clients.items()}
+    yield gauge("kafka_queued_messages", "Messages in the clients' queues.", waiting, "client")
+    now_s = time.monotonic()
+    unstable = {
+        (topic, str(partition)): found
+        for one in clients.get("consumer", ())
+        for (topic, partition), found in one.unstable.items()
+    }
+    records: dict[Labels, float] = {place: found.records for place, found in unstable.items()}
+    yield gauge("open_transaction_records", "Offsets behind an open transaction.", records, "topic", "partition")
+    ages: dict[Labels, float] = {place: now_s - found.since_s for place, found in unstable.items()}
+    yield gauge("open_transaction_age_seconds", "How long it is open, at least.", ages, "topic", "partition")
