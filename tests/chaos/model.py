@@ -11,9 +11,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from fraudstream.errors import FencedError
+from fraudstream.kafka.clientstats import ClientStatistics
 from fraudstream.kafka.partition import TopicPartition
 from fraudstream.kafka.transactions import TransactionAborted, TransactionInDoubt
 from fraudstream.runner.checkpoint import Restored
@@ -120,6 +121,8 @@ class Process:
 class ModelProducer:
     """Has the methods and endings of `AlternatingProducer`."""
 
+    statistics: ClassVar[list[ClientStatistics]] = []
+
     def __init__(self, process: Process) -> None:
         self._process = process
         self._epochs: dict[str, int] = {}
@@ -192,6 +195,7 @@ class ModelConsumer:
         self._on_assigned, self._on_revoked = on_assigned, on_revoked
         self._at: dict[int, int] = {}
         self._joined = False
+        self.statistics = ClientStatistics()
 
     def open(self) -> None:
         self._process.alive()

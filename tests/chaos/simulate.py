@@ -96,9 +96,9 @@ class DiceCommitter(Committer):
         if self._future is None:
             return None
         future, self._future = self._future, None
-        at_ms = future.result()
+        answered = future.result()
         prepared, self.last = self.last, None
-        return Committed(prepared, at_ms)
+        return Committed(prepared, *answered)
 
     def close(self) -> None:
         pass
@@ -122,7 +122,7 @@ def scorer(process: Process) -> Any:
     made._committer.close()
     made._committer = DiceCommitter(made._producer, process)
     made._outputs = SimpleNamespace(of=lambda decided, _: [SimpleNamespace(topic="out", values=decided, keys=None)])
-    made._meter.committed = lambda *_: None
+    made._meter.committed = made._tally.committed = lambda *_: None
     made._state = empty_state()
     made._plan = SimpleNamespace(pipeline=SimpleNamespace(input=SimpleNamespace(name=INPUT)), logs=())
     return made

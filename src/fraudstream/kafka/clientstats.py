@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-INTERVAL_MS = 5_000
+INTERVAL_MS = 2_000
 _Place = tuple[str, int]
 
 

@@ -52,6 +52,7 @@ class ScorerMetrics:
         self._checkpoints = checkpoints
         self._serving = serving
         self._clients = clients
+        self._evicted = self._evicted_early = self._expired = 0
 
     def series(self) -> Iterable[Series]:
         """All of them, now."""
@@ -94,10 +95,8 @@ class ScorerMetrics:
         yield histogram("transaction_records", "Input records in a transaction.", tally.records)
         ended = {"committed": seen.transactions, "redone": seen.aborted}
         yield counter("transactions_total", "Transactions by how they ended.", ended, "result")
-        rewinds = {"aborted": 0, "in_doubt": 0, "expired": 0} | tally.rewinds
-        yield counter("rewinds_total", "Returns to the committed offsets.", rewinds, "reason")
-        rebalances = {"assigned": 0, "revoked": 0, "lost": 0} | tally.rebalances
-        yield counter("rebalances_total", "Changes of the partitions.", rebalances, "event")
+        yield counter("rewinds_total", "Returns to the committed offsets.", tally.rewinds, "reason")
+        yield counter("rebalances_total", "Changes of the partitions.", tally.rebalances, "event")
         yield counter("replayed_records_total", "Records replayed on recovery.", seen.replayed)
         lags = {place: lag + waiting.get(place, 0) for place, lag in self._pace.lags.items() if lag is not None}
         yield lag_series(lags)
@@ -107,10 +106,14 @@ class ScorerMetrics:
         written = self._checkpoints.written
         yield gauge("state_keys", "Keys known, over all histories.", seen.keys)
         yield gauge("state_bytes", "Memory of the state.", seen.state_bytes)
-        evicted = {"no": seen.evicted_keys_total - seen.evicted_early_total, "yes": seen.evicted_early_total}
-        yield counter("state_evicted_keys_total", "Keys forgotten because of max_keys.", evicted, "early")
+        # The state's own totals go back with it; a counter must not.
+        self._evicted = max(self._evicted, seen.evicted_keys_total)
+        self._evicted_early = max(self._evicted_early, seen.evicted_early_total)
+        self._expired = max(self._expired, seen.expired_labels_total)
+        yield counter("evicted_keys_total", "Keys forgotten because of max_keys.", self._evicted)
+        yield counter("evicted_early_keys_total", "Those that features could still look back on.", self._evicted_early)
         yield gauge("labels_pending", "Labels that wait for their event.", seen.pending_labels)
-        yield counter("labels_expired_total", "Labels too late for any feature.", seen.expired_labels_total)
+        yield counter("labels_expired_total", "Labels too late for any feature.", self._expired)
         results = {"written": written.written, "failed": written.failed}
         yield counter("snapshots_total", "Snapshots by what became of them.", results, "result")
         yield gauge("snapshot_timestamp_seconds", "When the newest snapshot was written.", written.at_s)
@@ -138,12 +141,11 @@ def lag_series(lags: Mapping[Place, int]) -> Series:
 
 def kafka_series(clients: Mapping[str, Sequence[ClientStatistics]]) -> Iterable[Series]:
     """What Kafka clients tell of themselves, by `consumer` and `producer`."""
-    rtt: dict[Labels, float] = {}
-    for client, each in clients.items():
-        for statistics in each:
-            for broker, seconds in statistics.rtt_s.items():
-                rtt[client, broker] = max(seconds, rtt.get((client, broker), 0.0))
-    yield gauge("kafka_broker_rtt_seconds", "99th percentile of round trips.", rtt, "client", "broker")
+    rtt: dict[str, float] = {}
+    for one in clients.get("producer", ()):  # a consumer's round trips last as long as the broker waits for records
+        for broker, seconds in one.rtt_s.items():
+            rtt[broker] = max(seconds, rtt.get(broker, 0.0))
+    yield gauge("kafka_broker_rtt_seconds", "99th percentile of the producers' round trips.", rtt, "broker")
     received = {client: sum(one.received_bytes for one in each) for client, each in clients.items()}
     yield counter("kafka_received_bytes_total", "Bytes from the brokers.", received, "client")
     sent = {client: sum(one.sent_bytes for one in each) for client, each in clients.items()}

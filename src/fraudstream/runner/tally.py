@@ -10,6 +10,7 @@ from collections import Counter
 import numpy as np
 
 from fraudstream.define.decision import RiskLevel
+from fraudstream.engine.reject import RejectClass
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.committer import Committed
 from fraudstream.telemetry.histogram import SECONDS, Histogram
@@ -37,9 +38,10 @@ class Tally:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self.dead_letters: Counter[str] = Counter()
-        self.rewinds: Counter[str] = Counter()
-        self.rebalances: Counter[str] = Counter()
+        # All from the beginning: what first appears as 1 is no increase to Prometheus.
+        self.dead_letters = Counter({kind.value: 0 for kind in RejectClass})
+        self.rewinds = Counter(aborted=0, in_doubt=0, expired=0)
+        self.rebalances = Counter(assigned=0, revoked=0, lost=0)
         self.latencies = Histogram(SECONDS)
         self.scores = Histogram(SCORE_EDGES)
         self.model_scores: dict[str, Histogram] = {}
