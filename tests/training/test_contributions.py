@@ -23,7 +23,7 @@ from fraudstream.models.contributions import (
     pack_trees,
     read_contributor,
 )  # fmt: skip
-from fraudstream.training import isolation_forest, lightgbm, logistic, xgboost
+from fraudstream.training import estimator, isolation_forest, lightgbm, logistic, xgboost
 
 Floats = npt.NDArray[np.float64]
 INPUTS = 6
@@ -113,6 +113,38 @@ def test_those_of_other_trainers_add_up_to_their_log_odds(trainer: Any) -> None:
 
         own = model._booster.predict(library.DMatrix(rows), pred_contribs=True)
         np.testing.assert_allclose(found.values, own[:, :-1], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "is_log_odds"),
+    [
+        ("ensemble.RandomForestClassifier", {"n_estimators": 20, "max_depth": 8}, False),
+        ("ensemble.ExtraTreesClassifier", {"n_estimators": 10, "max_depth": 6}, False),
+        ("tree.DecisionTreeClassifier", {"max_depth": 5}, False),
+        ("linear_model.LogisticRegression", {"max_iter": 2_000}, True),
+    ],
+)
+def test_those_of_scikit_learns_own_add_up_to_what_they_predict(
+    name: str, parameters: dict[str, Any], is_log_odds: bool
+) -> None:
+    """A decisive input contributes most, and one that never changes nothing."""
+    matrix = matrix_of(3_000, 8)
+    fraud = matrix[:, 2] + np.random.default_rng(9).normal(0, 20, len(matrix)) > 120
+    held, weight = np.arange(len(matrix)) >= 2_500, np.ones(len(matrix))
+    model, _ = estimator.fit(f"sklearn:sklearn.{name}", matrix, fraud, held, weight, 1, parameters, lambda *_: None)
+    rows = matrix_of(300, 10)
+    found = read_contributor(model.contributions(), INPUTS)(rows.astype(np.float64))
+    said = 1 / (1 + np.exp(-found.margin)) if is_log_odds else found.margin
+    np.testing.assert_allclose(said, model.predict(rows), rtol=0, atol=1e-9)
+    assert np.abs(found.values).mean(axis=0).argmax() == 2 and not found.values[:, 5].any()
+
+
+def test_nothing_is_said_of_an_estimator_that_is_not_understood() -> None:
+    matrix, fraud = matrix_of(500, 1), np.arange(500) % 3 == 0
+    held, weight = np.arange(500) >= 400, np.ones(500)
+    trainer = "sklearn:sklearn.neural_network.MLPClassifier"
+    model, _ = estimator.fit(trainer, matrix, fraud, held, weight, 1, {"max_iter": 5}, lambda *_: None)
+    assert model.contributions() == b""
 
 
 def test_linear_contributions_are_what_differs_from_the_mean() -> None:

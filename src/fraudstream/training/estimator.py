@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fraudstream.errors import UsageError
+from fraudstream.training.estimator_contributions import contributions_of
 from fraudstream.training.forest import INPUT, OUTPUT, Floats
 
 Matrix = npt.NDArray[np.float32]
@@ -33,8 +34,8 @@ class Estimator:
     output = OUTPUT
     largest_difference = 1e-6
 
-    def __init__(self, estimator: Any, trainer: str) -> None:
-        self._estimator, self._trainer = estimator, trainer
+    def __init__(self, estimator: Any, trainer: str, mean: Floats) -> None:
+        self._estimator, self._trainer, self._mean = estimator, trainer, mean
 
     def predict(self, matrix: Matrix) -> Floats:
         """float64[n]: the estimator's own probabilities of fraud."""
@@ -84,8 +85,8 @@ class Estimator:
         return bytes(made.SerializeToString(deterministic=True))
 
     def contributions(self) -> bytes:
-        """None: what an input contributes depends on the kind of estimator."""
-        return b""
+        """What says how much each input adds; empty where this kind of estimator is not known to do so."""
+        return contributions_of(self._estimator, self._mean)
 
 
 def estimator_class(trainer: str) -> Any:
@@ -153,7 +154,7 @@ def fit(
             found = made(**chosen).fit(matrix[rows].astype(np.float64), fraud[rows], **extra)
         except (TypeError, ValueError) as wrong:  # scikit-learn checks its parameters when it fits
             raise UsageError(f"{trainer} cannot be trained: {wrong}", "Correct model.parameters.") from None
-        return Estimator(found, trainer)
+        return Estimator(found, trainer, matrix[rows].mean(axis=0, dtype=np.float64))
 
     first = one(~held)
     show(1, 2)
