@@ -74,6 +74,7 @@ class Settings:
         metrics_port: Where long-running commands serve metrics and health; 0 is any free port, None: nowhere.
         metrics_host: On which address; 0.0.0.0 is all of the machine's.
         project_folder: Where fraudstream keeps the local broker, state and databases.
+        secret_files: The files that secrets were read from, by setting.
     """
 
     bootstrap_servers: str
@@ -99,6 +100,7 @@ class Settings:
     model_key: Secret | None
     model_signatures: str
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+    secret_files: Mapping[str, Path] = field(default_factory=dict, compare=False)
 
     @property
     def local_kafka_folder(self) -> Path:
@@ -157,6 +159,7 @@ class _Value(NamedTuple):
     text: Any
     origin: str
     base: Path  # relative paths are meant from here
+    secret_file: Path | None = None
 
 
 def load_settings(
@@ -187,6 +190,7 @@ def load_settings(
         _note_flag(found, name, text, folder)
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
+    secret_files: dict[str, Path] = {}
     for name, kind in _KINDS.items():
         written = found.get(name)
         if written is None and kind.secret:
@@ -198,6 +202,8 @@ def load_settings(
         else:
             values[name] = _checked(name, kind, written)
             origins[name] = written.origin
+            if written.secret_file is not None:
+                secret_files[name] = written.secret_file
     values["kafka_properties"] = values["kafka_properties"] or {}
     if origins["bootstrap_servers"] == "the default":
         record = values["project_folder"] / BROKER_RECORD
@@ -205,7 +211,7 @@ def load_settings(
         if address:
             values["bootstrap_servers"] = address
             origins["bootstrap_servers"] = f"the running local broker ({record})"
-    settings = Settings(**values, origins=origins)
+    settings = Settings(**values, origins=origins, secret_files=secret_files)
     _check_together(settings)
     return settings
 
@@ -300,7 +306,8 @@ def _from_secret_file(name: str, found: Mapping[str, _Value]) -> _Value | None:
         return None
     path = named.base / str(named.text)
     try:
-        return _Value(path.read_text(encoding="utf-8").rstrip("\r\n"), f"the file {path} ({named.origin})", named.base)
+        text = path.read_text(encoding="utf-8").rstrip("\r\n")
+        return _Value(text, f"the file {path} ({named.origin})", named.base, path)
     except (OSError, UnicodeDecodeError) as reason:
         raise SettingError(
             f"The secret file {path} cannot be read: {reason}.", f"It was named by {named.origin}."

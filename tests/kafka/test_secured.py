@@ -13,6 +13,7 @@ from subprocess import CompletedProcess
 import pytest
 from confluent_kafka.admin import (
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -163,6 +164,31 @@ def test_a_user_with_the_documented_rights_and_no_others_scores_over_tls(
     there = sum(KafkaAdmin(settings).end_offsets(["queueing.transactions"]).values())
     assert there > 100
     assert f" {there} events" in done.stdout
+    assert PASSWORD not in done.stdout + done.stderr
+
+
+@pytest.mark.kafka
+@pytest.mark.usefixtures("transfers")
+def test_the_doctor_finds_the_documented_rights_enough_and_names_one_that_is_missing(
+    secured: Secured, fraudstream: Run
+) -> None:
+    done = fraudstream("doctor", NAME, env=secured.environment())
+    assert "may read the inputs and write the outputs" in done.stdout
+    assert f"made as {GROUP}-doctor" in done.stdout
+    assert " ERROR" not in f" {done.stdout}"
+    admin = AdminClient({"bootstrap.servers": secured.inside})
+    about = ("fraud-dead-letters", ResourcePatternType.LITERAL, f"User:{USER}", "*")
+    right = AclBinding(ResourceType.TOPIC, *about, AclOperation.WRITE, AclPermissionType.ALLOW)
+    other = AclBinding(ResourceType.TOPIC, *about, AclOperation.READ, AclPermissionType.ALLOW)
+    gone = AclBindingFilter(ResourceType.TOPIC, *about, AclOperation.WRITE, AclPermissionType.ALLOW)
+    try:
+        for changed in (*admin.create_acls([other]).values(), *admin.delete_acls([gone]).values()):
+            changed.result(10)
+        done = fraudstream("doctor", NAME, env=secured.environment())
+        assert done.returncode == 1
+        assert "The user 'scorer' lacks WRITE on fraud-dead-letters." in done.stdout
+    finally:
+        admin.create_acls([right])[right].result(10)
     assert PASSWORD not in done.stdout + done.stderr
 
 

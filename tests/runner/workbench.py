@@ -48,7 +48,7 @@ class Workbench:
         self.file = folder / "pipeline.yaml"
         self.file.write_text(to_yaml(self.pipeline), encoding="utf-8")
         self.admin = KafkaAdmin(settings)
-        self.admin.create_topics(dict(self.pipeline.topics_to_create()))
+        self.admin.create_topics(dict(self.pipeline.topics_to_create()), compacted=self.pipeline.compacted_topics())
 
     @property
     def scores(self) -> str:

@@ -7,7 +7,7 @@ import re
 import time
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, libversion
 from confluent_kafka.admin import AdminClient
 
 from fraudstream.errors import BrokerUnreachable, FraudstreamError, SettingError, TopicError
@@ -106,6 +106,11 @@ def build(client: Any, settings: Settings, config: dict[str, Any]) -> Any:
             f"The Kafka client refuses its configuration: {text}.",
             f"Correct the property or the file it names.{extra}",
         ) from None
+
+
+def library_version() -> str:
+    """The version of librdkafka, which the client is."""
+    return str(libversion()[0])
 
 
 def check_reachable(settings: Settings, timeout_s: float = 3.0) -> None:
