@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,12 +75,12 @@ class Subject:
     group: str | None
     folder: Path
 
-    @property
+    @cached_property
     def admin(self) -> KafkaAdmin:
         """For questions to Kafka."""
         return KafkaAdmin(self.settings, timeout_s=ASK_S)
 
-    @property
+    @cached_property
     def inspector(self) -> KafkaInspector:
         """For further questions to Kafka."""
         return KafkaInspector(self.settings, timeout_s=ASK_S)

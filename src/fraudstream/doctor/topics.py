@@ -12,7 +12,7 @@ from fraudstream.units import format_duration
 
 _ROOM_BYTES = 16_384
 """What a decision adds to its event in an output record, about, and more than any of the shipped pipelines' does."""
-_NO_COPIES = 1
+_ONE_COPY = 1
 
 
 def existence(subject: Subject) -> Iterator[Finding]:
@@ -98,7 +98,7 @@ def _copied(name: str, replicas: int, settings: dict[str, str], brokers: int) ->
             f"{name} has {replicas} copies and takes records only where {in_sync} are in sync: it takes none.",
             f"Set min.insync.replicas of {name} below its number of copies.",
         )
-    elif replicas == _NO_COPIES and brokers > 1:
+    elif replicas == _ONE_COPY and brokers > 1:
         yield warning(
             f"{name} has one copy on {brokers} brokers: it is lost with its broker.",
             "Give it three with Kafka's `kafka-reassign-partitions.sh`; `fraudstream topics create` takes --replicas.",
