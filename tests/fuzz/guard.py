@@ -34,7 +34,7 @@ def guarded(array: np.ndarray) -> np.ndarray:
     return copy
 
 
-class _GuardedMatrices(decode._Matrices):
+class _GuardedMatrices(decode.Matrices):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         for name, array in vars(self).items():
@@ -43,11 +43,11 @@ class _GuardedMatrices(decode._Matrices):
 
 def guard_the_decoder(monkeypatch: Any) -> None:
     """Makes every decoder of this process work in guarded memory: the records' bytes and what the scan writes."""
-    plain = decode._joined
+    plain = decode.joined
 
     def joined(values: list[bytes | None]) -> Any:
         buffer, start, length = plain(values)
         return guarded(buffer), start, length
 
-    monkeypatch.setattr(decode, "_joined", joined)
-    monkeypatch.setattr(decode, "_Matrices", _GuardedMatrices)
+    monkeypatch.setattr(decode, "joined", joined)
+    monkeypatch.setattr(decode, "Matrices", _GuardedMatrices)

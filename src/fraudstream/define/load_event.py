@@ -9,7 +9,7 @@ from fraudstream.define.yaml_tree import Node
 from fraudstream.schema.event import Event, Field, FieldType, TimeFormat
 
 EVENT_KEYS = Event.__struct_fields__
-FIELD_KEYS = ("type", "path", "required", "scale", "format", "sensitive")
+FIELD_KEYS = ("type", "path", "required", "scale", "format", "sensitive", "aliases")
 _SHORT_TYPE = re.compile(r"([a-z]+)(?:\(([0-9]{1,3})\))?(\?)?")
 
 
@@ -62,4 +62,5 @@ def _field(read: Reader, path: str, name: str, node: Node) -> Field | None:
         scale=read.whole(f"{path}.scale", parts.get("scale"), int(short[2] or 2)),
         format=read.word(f"{path}.format", parts.get("format"), TimeFormat) or TimeFormat.ISO8601,
         sensitive=read.boolean(f"{path}.sensitive", parts.get("sensitive"), False),
+        aliases=read.texts(f"{path}.aliases", parts.get("aliases")),
     )

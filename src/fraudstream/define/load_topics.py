@@ -5,24 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 from fraudstream.define.decision import ValueList
-from fraudstream.define.pipeline import DEFAULT_ROUTES, Form, Route, Selection, Topic
+from fraudstream.define.pipeline import DEFAULT_ROUTES, Form, Format, Route, Selection, Topic
 from fraudstream.define.reader import Reader
 from fraudstream.define.yaml_tree import Node
 
 
 def read_topic(read: Reader, path: str, node: Node | None, partitions: int = 6) -> Topic | None:
-    """A topic: its name, or its name and partitions."""
+    """A topic: its name, or its name, partitions and format."""
     if node is None or node.value is None:
         return None
     if isinstance(node.value, dict):
-        parts = read.mapping(path, node, ("name", "partitions"))
+        parts = read.mapping(path, node, ("name", "partitions", "format"))
         name = read.text(f"{path}.name", parts.get("name"))
         if "name" not in parts:
             read.problem(path, node.line, "the topic has no name.", "Add `name: …`.")
         partitions = read.whole(f"{path}.partitions", parts.get("partitions"), partitions)
+        form = read.word(f"{path}.format", parts.get("format"), Format) or Format.JSON
     else:
-        name = read.text(path, node)
-    return None if name is None else Topic(name=name, partitions=partitions)
+        name, form = read.text(path, node), Format.JSON
+    return None if name is None else Topic(name=name, partitions=partitions, format=form)
 
 
 def read_routes(read: Reader, node: Node | None) -> tuple[Route, ...]:

@@ -33,11 +33,28 @@ class Form(StrEnum):
     """What a person or a case system needs to act on."""
 
 
+class Format(StrEnum):
+    """How the records of a topic are written."""
+
+    JSON = "json"
+    AVRO = "avro"
+    """Avro with its writer's schema in a schema registry: Confluent's wire format."""
+    PROTOBUF = "protobuf"
+    """Protocol Buffers with the schema in a schema registry: Confluent's wire format."""
+
+
 class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A topic and the number of partitions `fraudstream topics create` gives it."""
+    """A topic.
+
+    Attributes:
+        name: Its name.
+        partitions: How many partitions `fraudstream topics create` gives it.
+        format: How its records are written.
+    """
 
     name: str
     partitions: int = 6
+    format: Format = Format.JSON
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -8,7 +8,7 @@ import msgspec
 
 from fraudstream.define.decision import ModelRef, Reason, Rule, ValueList
 from fraudstream.define.feature import Feature, FeatureKind
-from fraudstream.define.pipeline import DEFAULT_CONTROL, DEFAULT_ROUTES, DEFAULT_SHADOW, Pipeline, Route, Topic
+from fraudstream.define.pipeline import DEFAULT_CONTROL, DEFAULT_ROUTES, DEFAULT_SHADOW, Format, Pipeline, Route, Topic
 from fraudstream.schema.event import Event, Field, FieldType
 
 
@@ -106,7 +106,9 @@ def _field(field: Field) -> Any:
 
 def _topic(topic: Topic, usual_partitions: int) -> Any:
     name = _text(topic.name)
-    return name if topic.partitions == usual_partitions else _OneLine(name=name, partitions=topic.partitions)
+    more: dict[str, Any] = {} if topic.partitions == usual_partitions else {"partitions": topic.partitions}
+    more |= {} if topic.format is Format.JSON else {"format": topic.format.value}
+    return _OneLine(name=name, **more) if more else name
 
 
 def _route(route: Route) -> dict[str, Any]:

@@ -7,24 +7,23 @@ record goes to `decode_reference.py`, which decides.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from fraudstream.engine.cities import Cities, known_cities
 from fraudstream.engine.column import Bools, Column, Int64s
+from fraudstream.engine.decode_cells import SPARE, Bytes, Matrices, column_of, joined, store
 from fraudstream.engine.decode_paths import compile_paths, first_guess
-from fraudstream.engine.decode_reference import ReferenceDecoder, Value
+from fraudstream.engine.decode_reference import ReferenceDecoder
+from fraudstream.engine.decode_values import Value
 from fraudstream.engine.kernels.fingerprint import fingerprint
 from fraudstream.engine.kernels.json_scan import scan
-from fraudstream.engine.kernels.memory import PADDING
-from fraudstream.engine.kernels.scan_memory import Cells, address, scratch_of, scratch_size
+from fraudstream.engine.kernels.scan_memory import scratch_of, scratch_size
 from fraudstream.engine.reject import Reject
-from fraudstream.schema.columns import ColumnSpec, columns_of
+from fraudstream.schema.columns import columns_of
 from fraudstream.schema.event import Event, FieldType
-from fraudstream.schema.types import Kind, ValueType
 from fraudstream.units import parse_duration
-
-_SPARE = bytes(PADDING)
 
 
 @dataclass(slots=True)
@@ -43,7 +42,7 @@ class Decoded:
         slow_rows: How many records the scan left to the reference decoder; a cost, not a fault.
     """
 
-    buffer: np.ndarray[tuple[int], np.dtype[np.uint8]]
+    buffer: Bytes
     start: Int64s
     length: Int64s
     ok: Bools
@@ -69,27 +68,27 @@ class Decoded:
         )
 
 
-class _Matrices:
-    """The arrays behind `Cells`, in which it says what they are."""
+class Scanned(NamedTuple):
+    """What a scan of n records left.
 
-    def __init__(self, columns: tuple[ColumnSpec, ...], rows: int, bytes_: int) -> None:
-        texts = sum(spec.type is FieldType.STRING for spec in columns)
-        # A stride that is no multiple of 4 KiB keeps one row's cells of many columns from competing for one cache set.
-        stride = (rows | 63) + 10
-        self.numbers = np.zeros((len(columns), stride), np.int64)
-        self.valid = np.zeros((len(columns), stride), np.bool_)
-        self.high = np.zeros((texts, stride), np.uint64)
-        self.start = np.zeros((texts, stride), np.int64)
-        self.length = np.zeros((texts, stride), np.int64)
-        self.side = np.empty(bytes_, np.uint8)
+    Attributes:
+        buffer: uint8: the records' bytes, and `PADDING` spare ones.
+        start, length: int64[n], of each record in it.
+        cells: The values.
+        ok: bool[n], which records it was certain of.
+        used: How many bytes of `cells.side` it used.
+    """
 
-    def addresses(self) -> Cells:
-        matrices = (self.numbers, self.valid, self.high, self.start, self.length, self.side)
-        return Cells(self.numbers.shape[1], len(self.side), len(self.side), *map(address, matrices))
+    buffer: Bytes
+    start: Int64s
+    length: Int64s
+    cells: Matrices
+    ok: Bools
+    used: int = 0
 
 
 class Decoder:
-    """Decodes chunks of records of one event. Two threads may use it at once.
+    """Decodes chunks of records of one event, each a JSON object. Two threads may use it at once.
 
     Args:
         event: What the records hold.
@@ -113,33 +112,46 @@ class Decoder:
             values: The records' values.
             timestamps_ms: int64[n]: their Kafka timestamps; negative where a record has none.
         """
-        buffer, start, length = _joined(values)
-        cells = _Matrices(self._columns, len(values), len(buffer))
-        paths = self._compiled.paths
-        work = np.zeros(scratch_size(paths.nodes), np.int64)
-        scratch = scratch_of(work, self._guess, paths.nodes)
-        ok = scan(buffer, start, length, self._scan_bytes, paths, cells.addresses(), scratch)
-        used = int(work[0])
+        scanned = self._scan(values)
+        buffer, cells, ok = scanned.buffer, scanned.cells, scanned.ok
         event_at_ms = self._event_times(cells, timestamps_ms)
         ok &= (event_at_ms >= 0) & ~self._in_future(event_at_ms, timestamps_ms)
-        decoded = Decoded(buffer, start, length, ok, {}, event_at_ms, timestamps_ms)
-        unescaped = [cells.side[:used].tobytes()] if used else []
-        end = len(buffer) + used
+        decoded = Decoded(buffer, scanned.start, scanned.length, ok, {}, event_at_ms, timestamps_ms)
+        unescaped = [cells.side[: scanned.used].tobytes()] if scanned.used else []
+        end = len(buffer) + scanned.used
         for row in np.flatnonzero(~ok).tolist():
             end = self._decode_slowly(values[row], row, decoded, cells, unescaped, end)
         if unescaped:
-            decoded.buffer = np.frombuffer(bytearray().join([buffer.data, *unescaped, _SPARE]), np.uint8)
+            decoded.buffer = np.frombuffer(bytearray().join([buffer.data, *unescaped, SPARE]), np.uint8)
         decoded.columns = {
-            spec.name: _column(spec, index, self._compiled.text[index], cells, len(values))
+            spec.name: column_of(spec, index, self._compiled.text[index], cells, len(values))
             for index, spec in enumerate(self._columns)
         }
+        self._finish(decoded)
         if self._cities is not None:
             for name in self._locations:
                 columns = (decoded.columns[name + part] for part in ("", ".lat", ".lon"))
                 self._cities.fill(*columns)
         return decoded
 
-    def _event_times(self, cells: _Matrices, timestamps_ms: Int64s) -> Int64s:
+    def _scan(self, values: list[bytes | None]) -> Scanned:
+        """Reads what is certain."""
+        buffer, start, length = joined(values)
+        cells = Matrices(self._columns, len(values), len(buffer))
+        paths = self._compiled.paths
+        work = np.zeros(scratch_size(paths.nodes), np.int64)
+        scratch = scratch_of(work, self._guess, paths.nodes)
+        ok = scan(buffer, start, length, self._scan_bytes, paths, cells.addresses(len(buffer)), scratch)
+        return Scanned(buffer, start, length, cells, ok, int(work[0]))
+
+    def _refer(self, record: bytes | None, timestamp_ms: int, row: int) -> dict[str, Value] | Reject:
+        """Lets the reference decide on a record."""
+        return self._reference.decode(record, timestamp_ms, row)
+
+    def _finish(self, decoded: Decoded) -> None:
+        """What is left to do for records that are not JSON."""
+
+    def _event_times(self, cells: Matrices, timestamps_ms: Int64s) -> Int64s:
         if self._event.time is None:
             return timestamps_ms.copy()
         rows = len(timestamps_ms)
@@ -150,12 +162,12 @@ class Decoder:
         return (timestamps_ms >= 0) & (event_at_ms - timestamps_ms > self._max_future_ms)
 
     def _decode_slowly(
-        self, record: bytes | None, row: int, decoded: Decoded, cells: _Matrices, unescaped: list[bytes], end: int
+        self, record: bytes | None, row: int, decoded: Decoded, cells: Matrices, unescaped: list[bytes], end: int
     ) -> int:
         """Let the reference decoder decide on a row; the new end of the buffer, to which its texts are appended."""
         decoded.slow_rows += 1
         timestamp_ms = int(decoded.timestamp_ms[row])
-        values = self._reference.decode(record, timestamp_ms, row)
+        values = self._refer(record, timestamp_ms, row)
         if isinstance(values, Reject):
             decoded.rejects.append(values)
             return end
@@ -173,40 +185,5 @@ class Decoder:
                 unescaped.append(text)
                 end += len(text)
             elif value is not None:
-                _store(spec, cells, index, row, value)
+                store(spec, cells, index, row, value)
         return end
-
-
-def _store(spec: ColumnSpec, cells: _Matrices, index: int, row: int, value: Value) -> None:
-    numbers = cells.numbers[index]
-    (numbers.view(np.float64) if spec.type is FieldType.FLOAT else numbers)[row] = value
-
-
-def _joined(values: list[bytes | None]) -> tuple[np.ndarray[tuple[int], np.dtype[np.uint8]], Int64s, Int64s]:
-    """The records' bytes in one buffer with spare bytes, and their starts and lengths."""
-    present = [value or b"" for value in values] if None in values else values
-    length = np.fromiter(map(len, present), np.int64, len(values))  # type: ignore[arg-type]
-    buffer = bytearray().join([*present, _SPARE])
-    return np.frombuffer(buffer, np.uint8), np.cumsum(length) - length, length
-
-
-def _column(spec: ColumnSpec, index: int, text: int, cells: _Matrices, rows: int) -> Column:
-    valid: Bools | None = None if spec.required else cells.valid[index, :rows]
-    if valid is not None and spec.location is None and valid.all():
-        valid = None
-    numbers = cells.numbers[index, :rows]
-    if spec.type is FieldType.DECIMAL:
-        return Column(ValueType(Kind.DECIMAL, spec.scale), numbers, valid)
-    kind = Kind(spec.type.value)
-    if spec.type is FieldType.STRING:
-        return Column(
-            ValueType(kind),
-            numbers.view(np.uint64),
-            valid,
-            cells.high[text, :rows],
-            cells.start[text, :rows],
-            cells.length[text, :rows],
-        )
-    if spec.type is FieldType.FLOAT:
-        return Column(ValueType(kind), numbers.view(np.float64), valid)
-    return Column(ValueType(kind), numbers != 0 if spec.type is FieldType.BOOLEAN else numbers, valid)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fraudstream.engine.column import Int64s
-from fraudstream.engine.decode_reference import largest_coordinate
+from fraudstream.engine.decode_values import largest_coordinate
 from fraudstream.engine.kernels import scan_memory
 from fraudstream.engine.kernels.json_scan import fill_slots
 from fraudstream.engine.kernels.memory import PADDING

@@ -9,10 +9,11 @@ import orjson
 
 from fraudstream.define.decision import Outcome, RiskLevel
 from fraudstream.define.fallback import BY_AMOUNT, MODEL_SCORE, OVER_LIMIT
-from fraudstream.define.pipeline import Form
+from fraudstream.define.pipeline import Form, Format
 from fraudstream.engine.batch import Batch
 from fraudstream.engine.column import Bools, Column, Int64s
 from fraudstream.engine.decisions import Decisions
+from fraudstream.engine.event_json import EventWriter
 from fraudstream.engine.explanation import Explainer, Spans
 from fraudstream.engine.kernels.json_write import without_brace
 from fraudstream.engine.kernels.memory import PADDING
@@ -42,6 +43,8 @@ class Encoder:
         sensitive = {field.name for field in event.fields if field.sensitive}
         self._memory = OutputMemory()
         self._explain = Explainer(plan)
+        # What was not JSON is written from its columns; else the event's own bytes are passed on.
+        self._event = None if plan.pipeline.input.format is Format.JSON else EventWriter(event)
         self._mask_id = event.id in sensitive
         self._mask_key = event.key in sensitive
 
@@ -51,8 +54,8 @@ class Encoder:
         A record's key is the text of the event's key; None where the pipeline has no key field, or the event no key.
         """
         write: dict[Form, Callable[[RecordWriter, Decisions, Int64s], None]] = {
-            Form.ENVELOPE: lambda *given: _envelope(given[0], given[1], given[2], self._explain(given[1])),
-            Form.FLAT: _flat,
+            Form.ENVELOPE: self._envelope,
+            Form.FLAT: self._flat,
             Form.ALERT: self._alert,
         }
         writer = RecordWriter(rows, self._memory)
@@ -83,67 +86,73 @@ class Encoder:
         _input(writer, decisions)
         writer.literal(f',"versions":{_json(decisions.versions)}}}')
 
+    def _envelope(self, writer: RecordWriter, decisions: Decisions, rows: Int64s) -> None:
+        """The event's original bytes and the whole decision."""
+        batch = decisions.batch
+        writer.literal('{"event":')
+        if self._event is None:
+            writer.span(batch.buffer, batch.start, batch.length)
+        else:
+            self._event.add_to(writer, batch, rows)
+            writer.literal("}")
+        writer.literal(',"decision":{"event_id":')
+        _event_id(writer, decisions, rows)
+        _input(writer, decisions)
+        writer.literal(',"sequence":')
+        writer.integer(decisions.sequence)
+        writer.literal(',"outcome":')
+        writer.choice(decisions.outcome, _OUTCOMES)
+        writer.literal(',"score":')
+        writer.number(decisions.score)
+        writer.literal(',"model_score":')
+        writer.number(decisions.model_score)
+        writer.literal(',"risk_level":')
+        writer.choice(decisions.risk_level, _RISK_LEVELS)
+        writer.literal(f',"threshold":{_json(decisions.threshold)}')
+        _reasons_and_rules(writer, decisions, self._explain(decisions))
+        _features(writer, decisions)
+        writer.literal(f',"versions":{_json(decisions.versions)},"flags":')
+        writer.hits(np.stack([getattr(decisions, flag) for flag in FLAGS]), FLAGS)
+        if decisions.off:
+            writer.literal(f',"off":{_json(decisions.off)}')
+        writer.literal(',"duplicate_of":')
+        writer.nothing_where_null(decisions.duplicate, parts=3)
+        writer.literal('{"partition":')
+        writer.integer(decisions.duplicate_partition)
+        writer.literal(',"offset":')
+        writer.integer(decisions.duplicate_offset)
+        writer.literal("}")
+        writer.nothing()
+        writer.literal(',"event_at":')
+        writer.integer(batch.event_at_ms)
+        writer.literal(f',"decided_at":{decisions.decided_at_ms}}}}}')
 
-def _envelope(writer: RecordWriter, decisions: Decisions, rows: Int64s, explanations: Spans) -> None:
-    """The event's original bytes and the whole decision."""
-    batch = decisions.batch
-    writer.literal('{"event":')
-    writer.span(batch.buffer, batch.start, batch.length)
-    writer.literal(',"decision":{"event_id":')
-    _event_id(writer, decisions, rows)
-    _input(writer, decisions)
-    writer.literal(',"sequence":')
-    writer.integer(decisions.sequence)
-    writer.literal(',"outcome":')
-    writer.choice(decisions.outcome, _OUTCOMES)
-    writer.literal(',"score":')
-    writer.number(decisions.score)
-    writer.literal(',"model_score":')
-    writer.number(decisions.model_score)
-    writer.literal(',"risk_level":')
-    writer.choice(decisions.risk_level, _RISK_LEVELS)
-    writer.literal(f',"threshold":{_json(decisions.threshold)}')
-    _reasons_and_rules(writer, decisions, explanations)
-    _features(writer, decisions)
-    writer.literal(f',"versions":{_json(decisions.versions)},"flags":')
-    writer.hits(np.stack([getattr(decisions, flag) for flag in FLAGS]), FLAGS)
-    if decisions.off:
-        writer.literal(f',"off":{_json(decisions.off)}')
-    writer.literal(',"duplicate_of":')
-    writer.nothing_where_null(decisions.duplicate, parts=3)
-    writer.literal('{"partition":')
-    writer.integer(decisions.duplicate_partition)
-    writer.literal(',"offset":')
-    writer.integer(decisions.duplicate_offset)
-    writer.literal("}")
-    writer.nothing()
-    writer.literal(',"event_at":')
-    writer.integer(batch.event_at_ms)
-    writer.literal(f',"decided_at":{decisions.decided_at_ms}}}}}')
-
-
-def _flat(writer: RecordWriter, decisions: Decisions, rows: Int64s) -> None:
-    """The event's own members, then the decision's, in one object."""
-    batch = decisions.batch
-    shorter, empty = without_brace(batch.buffer, batch.start, batch.length, rows)
-    writer.span(batch.buffer, batch.start[rows], shorter, each=True)
-    writer.choice(empty, (',"fraud_score":', '"fraud_score":'), each=True)
-    writer.number(decisions.score)
-    writer.literal(',"is_fraud":')
-    writer.boolean(decisions.outcome > 0)
-    writer.literal(',"risk_level":')
-    writer.choice(decisions.risk_level, _RISK_LEVELS)
-    decided_at_ms = decisions.decided_at_ms
-    writer.literal(f',"threshold":{_json(decisions.threshold)},"scored_at":"{format_instant(decided_at_ms)}"')
-    writer.literal(',"scoring_latency_ms":')
-    writer.integer(decided_at_ms - batch.timestamp_ms, batch.timestamp_ms >= 0)
-    writer.literal(',"decision_id":')
-    _coordinates(writer, decisions)
-    writer.literal(',"outcome":')
-    writer.choice(decisions.outcome, _OUTCOMES)
-    writer.literal(',"reasons":')
-    writer.hits(*_reasons(decisions))
-    writer.literal("}")
+    def _flat(self, writer: RecordWriter, decisions: Decisions, rows: Int64s) -> None:
+        """The event's own members, then the decision's, in one object."""
+        batch = decisions.batch
+        if self._event is None:
+            shorter, empty = without_brace(batch.buffer, batch.start, batch.length, rows)
+            writer.span(batch.buffer, batch.start[rows], shorter, each=True)
+            writer.choice(empty, (',"fraud_score":', '"fraud_score":'), each=True)
+        else:
+            self._event.add_to(writer, batch, rows)
+            writer.literal(',"fraud_score":')
+        writer.number(decisions.score)
+        writer.literal(',"is_fraud":')
+        writer.boolean(decisions.outcome > 0)
+        writer.literal(',"risk_level":')
+        writer.choice(decisions.risk_level, _RISK_LEVELS)
+        decided_at_ms = decisions.decided_at_ms
+        writer.literal(f',"threshold":{_json(decisions.threshold)},"scored_at":"{format_instant(decided_at_ms)}"')
+        writer.literal(',"scoring_latency_ms":')
+        writer.integer(decided_at_ms - batch.timestamp_ms, batch.timestamp_ms >= 0)
+        writer.literal(',"decision_id":')
+        _coordinates(writer, decisions)
+        writer.literal(',"outcome":')
+        writer.choice(decisions.outcome, _OUTCOMES)
+        writer.literal(',"reasons":')
+        writer.hits(*_reasons(decisions))
+        writer.literal("}")
 
 
 def _coordinates(writer: RecordWriter, decisions: Decisions) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -145,20 +145,30 @@ class RecordWriter:
 
     def write(self) -> list[bytes]:
         """The records."""
+        records: list[bytes] = []
+        for written, offsets in self._blocks():
+            records += [written[start:end] for start, end in pairwise(offsets.tolist())]
+        return records
+
+    def write_joined(self) -> tuple[bytes, Int64s]:
+        """The records one behind the other, and the length of each, int64[m]."""
+        blocks = list(self._blocks())
+        lengths = [np.diff(offsets) for _, offsets in blocks]
+        return b"".join(written for written, _ in blocks), np.concatenate([np.empty(0, np.int64), *lengths])
+
+    def _blocks(self) -> Iterator[tuple[bytes, Int64s]]:
+        """The records of some rows after another, and where each begins, and the last ends."""
         self._add(json_write.LITERAL)
         parts = np.array(self._parts, np.int64)
         self._write_floats(parts)
         literals = np.frombuffer(self._literals + bytes(PADDING), np.uint8)
         choices = np.array(self._choices, np.int64).reshape(-1, 2)
         longest = self._text_bytes + (self._record_bytes + len(self._literals))
-        records: list[bytes] = []
         for first in range(0, len(self._rows), _BLOCK):
             last = min(first + _BLOCK, len(self._rows))
             out = self._memory.of(int(longest[first:last].sum()) + PADDING)
             offsets = json_write.write_rows(parts, self._rows, first, last, literals, choices, out)
-            written, ends = out[: offsets[-1]].tobytes(), offsets.tolist()
-            records += [written[start:end] for start, end in pairwise(ends)]
-        return records
+            yield out[: offsets[-1]].tobytes(), offsets
 
     def _write_floats(self, parts: npt.NDArray[np.int64]) -> None:
         """Make texts of all numbers in one go, and point their parts to them."""

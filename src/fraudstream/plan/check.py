@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from fraudstream.define.decision import ValueList
+from fraudstream.define.pipeline import Format
 from fraudstream.define.reader import suggestion
 from fraudstream.plan.kinds import KEYS
 from fraudstream.plan.scope import Scope
@@ -50,6 +51,9 @@ def check_topics(scope: Scope) -> None:
         if not 1 <= partitions <= 10_000:
             scope.problem(path, f"{partitions} partitions.", "Use 1 to 10000.")
         seen[name] = path
+    for path, topic in topics.items():
+        if topic is not None and topic.format is not Format.JSON and path not in ("input", "labels"):
+            scope.problem(f"{path}.format", f"{topic.format}.", "Only input and labels may be other than JSON.")
     if not pipeline.routes:
         scope.problem("routes", "no route: decisions would go nowhere.", "Add at least one topic.")
 
@@ -94,13 +98,14 @@ def _check_field(scope: Scope, path: str, field: Field) -> None:
         scope.problem(path, "declared twice.", "Each field has one declaration.")
     if field.type is FieldType.DECIMAL and not 0 <= field.scale <= 9:
         scope.problem(f"{path}.scale", f"{field.scale} digits.", "Use 0 to 9.")
-    if field.path is not None and not all(field.path.split(".")):
-        scope.problem(f"{path}.path", f"{field.path!r} is not a path.", "Write names with dots between: `card.hash`.")
+    for key, each in (("path", field.path), *(("aliases", alias) for alias in field.aliases)):
+        if each is not None and not all(each.split(".")):
+            scope.problem(f"{path}.{key}", f"{each!r} is not a path.", "Write names with dots between: `card.hash`.")
 
 
 def _check_paths(scope: Scope, event: Event) -> None:
     """No field stands inside another one: a value cannot be an object for one and a number for the other."""
-    paths = {field.path or field.name: field.name for field in event.fields}
+    paths = {path: field.name for field in event.fields for path in field.paths}
     for path, name in paths.items():
         parts = path.split(".")
         for length in range(1, len(parts)):

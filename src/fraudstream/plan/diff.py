@@ -195,8 +195,10 @@ def _policy(plan: Plan) -> dict[str, tuple[Any, str]]:
 def _topics(plan: Plan) -> dict[str, tuple[Any, str]]:
     pipeline = plan.pipeline
     parts: dict[str, str] = {"name": pipeline.name, "input": pipeline.input.name}
+    parts["input.format"] = pipeline.input.format.value
     if pipeline.labels is not None:
         parts["labels"] = pipeline.labels.name
+        parts["labels.format"] = pipeline.labels.format.value
     parts |= {f"routes.{route.topic}": f"{route.carries}, form {route.form}" for route in pipeline.routes}
     parts["dead_letters"] = pipeline.dead_letters.name
     parts["control"] = pipeline.control.name

@@ -7,6 +7,7 @@ from typing import Any
 
 from fraudstream.define.decision import Action, Stage
 from fraudstream.define.feature import FeatureKind
+from fraudstream.define.pipeline import Format, Topic
 from fraudstream.plan.aims import aims_sentences
 from fraudstream.plan.identity import describe_stored
 from fraudstream.plan.plan import KeyedLog, Plan, Stored, StoredKind
@@ -151,18 +152,24 @@ def _event_lines(plan: Plan) -> list[str]:
     for field in event.fields:
         notes = [] if field.required else ["may be missing"]
         notes += [f"at {field.path}"] if field.path else []
+        notes += [f"or at {alias}" for alias in field.aliases]
         notes += ["sensitive: masked"] if field.sensitive else []
         shown = "location" if f"{field.name}.lat" in plan.types else str(type_of(field))
         table.append((field.name, shown, ", ".join(notes)))
     return [*lines, "fields", *(f"  {line}" for line in _aligned(table))]
 
 
+def _read(topic: Topic, what: str) -> tuple[str, str, str, str]:
+    form = "" if topic.format is Format.JSON else f", as {topic.format.capitalize()}"
+    return ("reads", topic.name, _partitions(topic.partitions), what + form)
+
+
 def _topic_lines(plan: Plan) -> list[str]:
     pipeline = plan.pipeline
     key = f"keyed by {pipeline.event.key}" if pipeline.event.key else "in any order of keys"
-    table = [("reads", pipeline.input.name, _partitions(pipeline.input.partitions), f"events, {key}")]
+    table = [_read(pipeline.input, f"events, {key}")]
     if pipeline.labels is not None:
-        table.append(("reads", pipeline.labels.name, _partitions(pipeline.labels.partitions), "labels"))
+        table.append(_read(pipeline.labels, "labels"))
     table += [
         ("writes", route.topic, _partitions(route.partitions), f"{CARRIES[route.carries]}, form {route.form}")
         for route in pipeline.routes

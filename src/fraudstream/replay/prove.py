@@ -191,7 +191,7 @@ def _prove_once(
 def _sensitive(plan: Plan) -> frozenset[str]:
     """The paths of sensitive fields in records of every form."""
     event = plan.pipeline.event
-    paths = {field.path or field.name for field in event.fields if field.sensitive}
+    paths = {path for field in event.fields if field.sensitive for path in field.paths}
     of_decision = {"decision.event_id"} if event.id in {f.name for f in event.fields if f.sensitive} else set()
     return frozenset(paths | {f"event.{path}" for path in paths} | of_decision)
 

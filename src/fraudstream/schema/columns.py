@@ -40,14 +40,13 @@ def columns_of(event: Event) -> tuple[ColumnSpec, ...]:
 
 
 def _columns_of_field(field: Field) -> tuple[ColumnSpec, ...]:
-    path = field.path or field.name
     if field.type is not FieldType.LOCATION:
         scale = field.scale if field.type is FieldType.DECIMAL else 0
         return (
             ColumnSpec(
                 name=field.name,
                 type=field.type,
-                paths=(path,),
+                paths=field.paths,
                 required=field.required,
                 scale=scale,
                 format=field.format,
@@ -55,12 +54,12 @@ def _columns_of_field(field: Field) -> tuple[ColumnSpec, ...]:
         )
     names = {f"{field.name}.lat": LATITUDE_NAMES, f"{field.name}.lon": LONGITUDE_NAMES}
     return (
-        ColumnSpec(name=field.name, type=FieldType.STRING, paths=(path,), required=False, location=field.name),
+        ColumnSpec(name=field.name, type=FieldType.STRING, paths=field.paths, required=False, location=field.name),
         *(
             ColumnSpec(
                 name=name,
                 type=FieldType.FLOAT,
-                paths=tuple(f"{path}.{alternative}" for alternative in alternatives),
+                paths=tuple(f"{path}.{alternative}" for path in field.paths for alternative in alternatives),
                 required=False,
                 location=field.name,
             )

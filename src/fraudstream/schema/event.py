@@ -47,6 +47,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         required: Whether an event without it (or with null) is a dead letter. Otherwise it is null.
         scale: Decimals only: digits after the point. More non-zero digits than that are a wrong value.
         format: Timestamps only: how they are written.
+        aliases: Names it had before: other paths, read in this order where nothing stands at `path`.
         sensitive: The value identifies a person or card: it is masked wherever a human or a log would see it.
     """
 
@@ -57,6 +58,12 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     scale: int = 2
     format: TimeFormat = TimeFormat.ISO8601
     sensitive: bool = False
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where it is read from; the first path with a value counts."""
+        return (self.path or self.name, *self.aliases)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from fraudstream.engine.decode_reference import parse_epoch, parse_iso
+from fraudstream.engine.decode_values import parse_epoch, parse_iso
 from fraudstream.engine.encode import mask
 from fraudstream.schema.event import Event, Field, TimeFormat
 
@@ -33,7 +33,7 @@ class EventReader:
             None if name is None else _reader(fields[name]) for name in (event.id, event.amount, event.time)
         )
         self._form = TimeFormat.ISO8601 if event.time is None else fields[event.time].format
-        self._sensitive = [_path(field) for field in event.fields if field.sensitive]
+        self._sensitive = [path.split(".") for field in event.fields if field.sensitive for path in field.paths]
         names = {field.name for field in event.fields if field.sensitive}
         self._masks_id, self._masks_key = event.id in names, event.key in names
 
@@ -80,13 +80,13 @@ class EventReader:
         return mask(text) if self._masks_key else text
 
 
-def _path(field: Field) -> list[str]:
-    return (field.path or field.name).split(".")
-
-
 def _reader(field: Field) -> Callable[[Raw], str | None]:
     """What reads the JSON text of one field, and skips all else; None where there is none, or null."""
-    path = _path(field)
+    readers = [_reader_at(path.split(".")) for path in field.paths]
+    return lambda event: next((text for read in readers if (text := read(event)) is not None), None)
+
+
+def _reader_at(path: list[str]) -> Callable[[Raw], str | None]:
     kind: Any = Raw
     for name in reversed(path):
         level = msgspec.defstruct("Level", [("inner", kind, None)], rename={"inner": name})

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from fraudstream.define.pipeline import Form, Pipeline, Route, Selection
-from fraudstream.engine.decode_reference import parse_iso
+from fraudstream.engine.decode_values import parse_iso
 from fraudstream.errors import UsageError
 from fraudstream.sinks.events import EventReader, json_text
 from fraudstream.store.bulk import LAST_MS, Row

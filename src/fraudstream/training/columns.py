@@ -90,7 +90,7 @@ def require_column(source: Path | str, name: str, names: Sequence[str]) -> None:
 
 
 def _columns_of(field: Field, names: Sequence[str], given: Mapping[str, str]) -> tuple[str, ...]:
-    candidates = (field.name, (field.path or field.name).partition(".")[0])
+    candidates = (field.name, *(path.partition(".")[0] for path in field.paths))
     own = given.get(field.name) or next((name for name in candidates if name in names), "")
     if field.type is not FieldType.LOCATION:
         return (own,) if own else ()

@@ -237,7 +237,7 @@ def _has(cells: Cells, column: int, row: int) -> bool:
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _complete(row: int, paths: Paths, cells: Cells) -> bool:
+def complete(row: int, paths: Paths, cells: Cells) -> bool:
     """Whether everything required is there."""
     for place in range(paths.required_count):
         if not _has(cells, int_at(paths.required, place), row):
@@ -293,7 +293,7 @@ def _scan_record(buffer: Address, i: int, end: int, row: int, paths: Paths, cell
             level -= 1
             i = after_space(buffer, i + 1)
             if level < 0:
-                return i == end and _complete(row, paths, cells)
+                return i == end and complete(row, paths, cells)
         if byte_at(buffer, i) != 44:
             return False
         i = after_space(buffer, i + 1)

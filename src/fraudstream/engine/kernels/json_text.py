@@ -44,7 +44,7 @@ def _continues(buffer: Address, i: int, count: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _after_character(buffer: Address, i: int) -> int:
+def after_character(buffer: Address, i: int) -> int:
     """The index behind a UTF-8 character of two to four bytes (Unicode 16, table 3-7); UNSURE if it is none."""
     first, second = byte_at(buffer, i), byte_at(buffer, i + 1)
     if 0xC2 <= first <= 0xDF:
@@ -119,7 +119,7 @@ def closing_quote(buffer: Address, i: int, end: int) -> tuple[int, bool]:
             escapes = True
             i = _after_escape(buffer, i)
         elif byte >= 0x80:
-            i = _after_character(buffer, i)
+            i = after_character(buffer, i)
         else:
             return UNSURE, escapes
         if i == UNSURE:

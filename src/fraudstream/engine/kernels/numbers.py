@@ -28,11 +28,13 @@ LAST_INSTANT_MS = 9_246_182_399_999
 _QUOTE, _MINUS, _PLUS, _POINT, _COLON, _ZERO = 34, 45, 43, 46, 58, 48
 _CLINGER = 22
 """Up to this power of ten both operands of one multiplication or division are exact (Clinger 1990)."""
+_NO_END = 2**62
+_SHORTEST_ISO = 19
 _POWER_LIMIT = 64
 """Beyond 10^±64 the reference decoder converts."""
 
 _FLOAT_POWERS = 10.0 ** np.arange(_CLINGER + 1)
-_POWERS = 10 ** np.arange(19, dtype=np.int64)
+POWERS = 10 ** np.arange(19, dtype=np.int64)
 
 
 def _powers_of_five() -> np.ndarray:
@@ -136,7 +138,7 @@ def read_decimal(buffer: Address, i: int, scale: int) -> tuple[int, int]:
             return UNSURE, 0
         value //= 10
         missing += 1
-    power = _POWERS[missing]
+    power = POWERS[missing]
     if value > LARGEST_DECIMAL // power:
         return UNSURE, 0
     if quoted:
@@ -278,16 +280,16 @@ def _days_of(year: int, month: int, day: int) -> int:
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _read_offset(buffer: Address, i: int) -> tuple[int, int]:
+def _read_offset(buffer: Address, i: int, end: int) -> tuple[int, int]:
     """Minutes east of UTC at the end of a timestamp: nothing, Z, +hh, +hhmm or +hh:mm."""
     sign = byte_at(buffer, i)
+    if i >= end or (sign | 32 != 122 and sign not in (_PLUS, _MINUS)):
+        return i, 0
     if sign | 32 == 122:
         return i + 1, 0
-    if sign not in (_PLUS, _MINUS):
-        return i, 0
     minutes = 60 * _two_digits(buffer, i + 1)
     i += 3
-    if byte_at(buffer, i) != _QUOTE:
+    if byte_at(buffer, i) != _QUOTE and i < end:
         i += byte_at(buffer, i) == _COLON
         past_hour = _two_digits(buffer, i)
         minutes += past_hour
@@ -300,35 +302,84 @@ def _read_offset(buffer: Address, i: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
-def read_iso(buffer: Address, i: int) -> tuple[int, int]:
-    """Epoch ms of a JSON string such as "2026-11-22T20:00:00.123Z"; i is the index of its first quote."""
-    if byte_at(buffer, i) != _QUOTE or byte_at(buffer, i + 5) != _MINUS or byte_at(buffer, i + 8) != _MINUS:
+def _iso_instant(buffer: Address, i: int, end: int) -> tuple[int, int]:
+    """Epoch ms of a text such as 2026-11-22T20:00:00.123Z that ends at a quote, or at `end`."""
+    if byte_at(buffer, i + 4) != _MINUS or byte_at(buffer, i + 7) != _MINUS:
         return UNSURE, 0
-    between = byte_at(buffer, i + 11)
+    between = byte_at(buffer, i + 10)
     if (
         (between | 32 != 116 and between != 32)
-        or byte_at(buffer, i + 14) != _COLON
-        or byte_at(buffer, i + 17) != _COLON
+        or byte_at(buffer, i + 13) != _COLON
+        or byte_at(buffer, i + 16) != _COLON
     ):
         return UNSURE, 0
-    year = 100 * _two_digits(buffer, i + 1) + _two_digits(buffer, i + 3)
-    days = _days_of(year, _two_digits(buffer, i + 6), _two_digits(buffer, i + 9))
-    hour, minute, second = _two_digits(buffer, i + 12), _two_digits(buffer, i + 15), _two_digits(buffer, i + 18)
+    year = 100 * _two_digits(buffer, i) + _two_digits(buffer, i + 2)
+    days = _days_of(year, _two_digits(buffer, i + 5), _two_digits(buffer, i + 8))
+    hour, minute, second = _two_digits(buffer, i + 11), _two_digits(buffer, i + 14), _two_digits(buffer, i + 17)
     if days == UNSURE or hour > 23 or minute > 59 or second > 59 or hour + minute + second < 0:
         return UNSURE, 0
     milliseconds = 0
-    i += 20
-    if byte_at(buffer, i) == _POINT:
+    i += 19
+    if byte_at(buffer, i) == _POINT and i < end:
         point = i
         i, _ = _read_digits(buffer, i + 1, 0)
+        i = min(i, end)
         if i == point + 1:
             return UNSURE, 0
         for place in range(1, 4):
             milliseconds = milliseconds * 10 + (_digit(buffer, point + place) if point + place < i else 0)
-    i, offset = _read_offset(buffer, i)
+    i, offset = _read_offset(buffer, i, end)
+    instant = ((days * 24 + hour) * 60 + minute - offset) * 60_000 + second * 1_000 + milliseconds
+    if i == UNSURE or instant < 0 or instant > LAST_INSTANT_MS:
+        return UNSURE, 0
+    return i, instant
+
+
+@njit(cache=True, nogil=True)
+def read_iso(buffer: Address, i: int) -> tuple[int, int]:
+    """Epoch ms of a JSON string such as "2026-11-22T20:00:00.123Z"; i is the index of its first quote."""
+    if byte_at(buffer, i) != _QUOTE:
+        return UNSURE, 0
+    i, instant = _iso_instant(buffer, i + 1, _NO_END)
     if i == UNSURE or byte_at(buffer, i) != _QUOTE:
         return UNSURE, 0
-    instant = ((days * 24 + hour) * 60 + minute - offset) * 60_000 + second * 1_000 + milliseconds
-    if instant < 0 or instant > LAST_INSTANT_MS:
-        return UNSURE, 0
     return i + 1, instant
+
+
+@njit(cache=True, nogil=True)
+def read_iso_text(buffer: Address, i: int, end: int) -> tuple[int, int]:
+    """Epoch ms of the text from i to end."""
+    if end - i < _SHORTEST_ISO:
+        return UNSURE, 0
+    i, instant = _iso_instant(buffer, i, end)
+    return (i, instant) if i == end else (UNSURE, 0)
+
+
+@njit(cache=True, nogil=True)
+def read_decimal_text(buffer: Address, i: int, end: int, scale: int) -> tuple[int, int]:
+    """The plain number that the text from i to end spells, in minor units of 10^-scale."""
+    negative = i < end and byte_at(buffer, i) == _MINUS
+    first = i + negative
+    value, missing, point = 0, scale, -1
+    if end - first < 1 or end - first > 18:
+        return UNSURE, 0
+    for place in range(first, end):
+        digit = _digit(buffer, place)
+        if 0 <= digit <= 9:
+            value = value * 10 + digit
+            missing -= point >= 0
+        elif byte_at(buffer, place) == _POINT and point < 0 and first < place < end - 1:
+            point = place
+        else:
+            return UNSURE, 0
+    if byte_at(buffer, first) == _ZERO and (point if point >= 0 else end) > first + 1:
+        return UNSURE, 0
+    while missing < 0:
+        if value % 10 != 0:
+            return UNSURE, 0
+        value //= 10
+        missing += 1
+    if value > LARGEST_DECIMAL // POWERS[missing]:
+        return UNSURE, 0
+    value *= POWERS[missing]
+    return end, -value if negative else value

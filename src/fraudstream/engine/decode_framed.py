@@ -1,0 +1,161 @@
+"""Decode records that name their schema: Avro and Protobuf in Confluent's wire format, to the very columns of JSON.
+
+A record is a zero, the schema's id in four bytes, and what was written with that schema. A chunk may mix schemas: each
+is compiled once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fraudstream.define.pipeline import Format
+from fraudstream.engine.avro_compile import Compiled, compile_avro
+from fraudstream.engine.avro_read import read_avro
+from fraudstream.engine.avro_schema import parse_avro
+from fraudstream.engine.column import Int64s
+from fraudstream.engine.decode import Decoded, Decoder, Scanned
+from fraudstream.engine.decode_cells import Bytes, Matrices, joined
+from fraudstream.engine.decode_values import Refused, Value
+from fraudstream.engine.event_json import EventWriter
+from fraudstream.engine.kernels.avro_scan import scan_avro
+from fraudstream.engine.reject import Reject, RejectClass
+from fraudstream.engine.schemas import Schemas, SchemaUnusable
+from fraudstream.schema.event import Event
+
+HEADER_BYTES = 5
+ASKED_AGAIN_S = 10.0
+"""How long an id that the registry does not know is taken for unknown."""
+_MOST_UNKNOWN = 10_000
+
+
+class Reader(NamedTuple):
+    """How records of one schema are read.
+
+    Attributes:
+        tree: From a record to its tree; raises `Refused`.
+        compiled: What the kernel does with it; None where there is no kernel.
+    """
+
+    tree: Callable[[bytes], dict[str, Any]]
+    compiled: Compiled | None = None
+
+
+class FramedDecoder(Decoder):
+    """Decodes chunks of records that name their schema. Two threads may use it at once.
+
+    Args:
+        event: What is wanted of the records.
+        form: How they are written.
+        schemas: Who has the schemas.
+    """
+
+    def __init__(self, event: Event, form: Format, schemas: Schemas) -> None:
+        super().__init__(event)
+        self._form = form
+        self._schemas = schemas
+        self._readers: dict[int, Reader | Refused] = {}
+        self._unknown_until: dict[int, float] = {}
+        self._lock = threading.Lock()
+        self._writer = EventWriter(event)
+
+    def tree(self, record: bytes | None) -> dict[str, Any]:
+        """What a record holds, as the reference decoder reads it.
+
+        Raises:
+            Refused: It is no record of its schema.
+            RegistryUnreachable: Its schema is not known, and cannot be asked for now.
+        """
+        framed = self._reference.sized(record)
+        reader = self._reader(_schema_id(framed))
+        if isinstance(reader, Refused):
+            raise reader
+        return reader.tree(framed)
+
+    def _scan(self, values: list[bytes | None]) -> Scanned:
+        buffer, start, length = joined(values)
+        ids = _schema_ids(buffer, start, length)
+        readers = {each: self._reader(each) for each in np.unique(ids[ids >= 0]).tolist()}
+        compiled = {
+            each: reader.compiled
+            for each, reader in readers.items()
+            if isinstance(reader, Reader) and reader.compiled is not None
+        }
+        symbols = b"".join(each.symbols for each in compiled.values())
+        cells = Matrices(self._columns, len(values), len(symbols))
+        cells.side[:] = np.frombuffer(symbols, np.uint8)
+        ok = np.zeros(len(values), np.bool_)
+        places = cells.addresses(len(buffer))
+        fits = length <= self._event.max_bytes
+        symbols_at = len(buffer)
+        for each, found in compiled.items():
+            rows = np.flatnonzero((ids == each) & fits)
+            scan_avro(
+                buffer, start + HEADER_BYTES, start + length, rows, found.program, symbols_at,
+                self._compiled.paths, places, ok
+            )  # fmt: skip
+            symbols_at += len(found.symbols)
+        return Scanned(buffer, start, length, cells, ok, len(symbols))
+
+    def _refer(self, record: bytes | None, timestamp_ms: int, row: int) -> dict[str, Value] | Reject:
+        try:
+            tree = self.tree(record)
+        except Refused as refused:
+            return Reject(row, refused.kind, refused.reason)
+        return self._reference.convert(tree, timestamp_ms, row)
+
+    def _finish(self, decoded: Decoded) -> None:
+        """Refuses events that would be too long as JSON, for whoever reads them from a decision."""
+        rows = np.flatnonzero(decoded.ok & (self._writer.most_bytes(decoded) > self._event.max_bytes))
+        lengths = self._writer.lengths(decoded, rows) if len(rows) else rows
+        for row, size in zip(rows.tolist(), lengths.tolist(), strict=True):
+            if size > self._event.max_bytes:
+                reason = f"The event has {size} bytes as JSON; allowed are {self._event.max_bytes}."
+                decoded.rejects.append(Reject(row, RejectClass.TOO_LARGE, reason))
+                decoded.ok[row] = False
+
+    def _reader(self, schema_id: int) -> Reader | Refused:
+        with self._lock:
+            known = self._readers.get(schema_id)
+            if known is not None:
+                return known
+            if self._unknown_until.get(schema_id, 0) < time.monotonic():
+                found = self._schemas.schema(schema_id)
+                if found is not None:
+                    self._readers[schema_id] = made = self._made(schema_id, found)
+                    return made
+                if len(self._unknown_until) >= _MOST_UNKNOWN:
+                    self._unknown_until.clear()
+                self._unknown_until[schema_id] = time.monotonic() + ASKED_AGAIN_S
+        return Refused(RejectClass.UNKNOWN_SCHEMA, f"The registry has no schema {schema_id}.")
+
+    def _made(self, schema_id: int, schema: Any) -> Reader | Refused:
+        try:
+            if schema.kind != self._form.upper():
+                raise SchemaUnusable(f"it is {schema.kind}, and the topic's format is {self._form}")
+            parsed = parse_avro(schema.text, [text for _, text in schema.references])
+            compiled = compile_avro(parsed, self._event)
+        except SchemaUnusable as unusable:
+            return Refused(RejectClass.INCOMPATIBLE_SCHEMA, f"schema {schema_id}: {unusable}.")
+        return Reader(lambda record: read_avro(record, HEADER_BYTES, parsed), compiled)
+
+
+def _schema_ids(buffer: Bytes, start: Int64s, length: Int64s) -> Int64s:
+    """int64[n]: the schema each record names; -1 where it names none."""
+    head = buffer[start[:, None] + np.arange(HEADER_BYTES)]  # what a short record lacks is there: spare bytes
+    ids = head[:, 1:].copy().view(">u4").ravel().astype(np.int64)
+    return np.where((head[:, 0] == 0) & (length >= HEADER_BYTES), ids, -1)
+
+
+def _schema_id(record: bytes) -> int:
+    if len(record) < HEADER_BYTES or record[0] != 0:
+        begins = record[:HEADER_BYTES].hex(" ")
+        raise Refused(
+            RejectClass.BAD_FRAME,
+            f"The record begins with {begins}; a zero and a schema's id in four bytes are expected.",
+        )
+    return int.from_bytes(record[1:HEADER_BYTES], "big")
