@@ -18,6 +18,7 @@ from fraudstream.tokens.keys import TokenKeys
 
 if TYPE_CHECKING:
     from postgres import PostgresServer
+    from registry import RegistryServer
 
 TOKEN_KEYS = TokenKeys("test", {"test": b"a secret that is none, for tests"})
 use_keys(lambda: TOKEN_KEYS)  # test files make decoders while they are imported
@@ -62,6 +63,22 @@ def postgres() -> Iterator[PostgresServer]:
 
     try:
         server = PostgresServer()
+    except CannotBeHad as reason:
+        pytest.skip(str(reason))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[RegistryServer]:
+    """A real schema registry; `registry.url` is its address."""
+    from registry import CannotBeHad, RegistryServer
+
+    try:
+        server = RegistryServer()
     except CannotBeHad as reason:
         pytest.skip(str(reason))
     try:

@@ -13,6 +13,8 @@
     │   └── StoreUnreachable  … it does not answer                                         exit 3
     ├── LakeError             a table of the lake refused, or is of another layout              exit 2
     │   └── LakeUnreachable   … its folder or bucket does not answer                       exit 3
+    ├── RegistryError         the schema registry refused what was asked                       exit 2
+    │   └── RegistryUnreachable  … it does not answer                                      exit 3
     ├── BrokerUnreachable     no Kafka broker answered                                         exit 3
     ├── TopicError            a topic is missing or has the wrong shape                        exit 3
     └── FencedError           another scorer with the same transactional id took over          exit 4
@@ -114,6 +116,16 @@ class LakeError(FraudstreamError):
 
 class LakeUnreachable(LakeError):
     """The folder or bucket of the lake did not answer, or went away."""
+
+    exit_code = 3
+
+
+class RegistryError(FraudstreamError):
+    """The schema registry refused what was asked."""
+
+
+class RegistryUnreachable(RegistryError):
+    """The schema registry did not answer, or went away."""
 
     exit_code = 3
 

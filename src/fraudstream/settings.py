@@ -65,6 +65,10 @@ class Settings:
         security_protocol: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
         sasl_mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
         kafka_properties: Further librdkafka properties, passed on as they are.
+        schema_registry_url: The schema registry, for topics of Avro and Protobuf; None: there is none.
+        schema_registry_user: As whom it is asked.
+        schema_registry_password: Whose password.
+        schema_registry_ca_file: PEM file of the authorities that sign its certificate.
         store_url: The database of the operational store, with its password; None: SQLite in the project folder.
         history_url: The database that `--data database:TABLE` reads, with its password.
         lake_url: The folder or bucket of the lake, such as `s3://bucket/fraud`; None: in the project folder.
@@ -88,6 +92,10 @@ class Settings:
     tls_key_password: Secret | None
     client_id: str
     kafka_properties: Mapping[str, str]
+    schema_registry_url: str | None
+    schema_registry_user: str | None
+    schema_registry_password: Secret | None
+    schema_registry_ca_file: Path | None
     store_url: Secret | None
     history_url: Secret | None
     lake_url: str | None
@@ -138,6 +146,10 @@ _KINDS: dict[str, _Kind] = {
     "tls_key_password": _Kind("kafka", secret=True),
     "client_id": _Kind("kafka", default="fraudstream"),
     "kafka_properties": _Kind("kafka"),
+    "schema_registry_url": _Kind(""),
+    "schema_registry_user": _Kind(""),
+    "schema_registry_password": _Kind("", secret=True),
+    "schema_registry_ca_file": _Kind("", path=True),
     "store_url": _Kind("", secret=True),
     "history_url": _Kind("", secret=True),
     "lake_url": _Kind(""),
@@ -358,7 +370,7 @@ def _check_together(settings: Settings) -> None:
             f"(from {settings.origin('security_protocol')}), which would not use it.",
             "Set security_protocol to SASL_SSL, or SASL_PLAINTEXT in a trusted network.",
         )
-    for name in ("tls_ca_file", "tls_cert_file", "tls_key_file"):
+    for name in ("tls_ca_file", "tls_cert_file", "tls_key_file", "schema_registry_ca_file"):
         path = getattr(settings, name)
         if path is not None and not os.access(path, os.R_OK):
             raise SettingError(

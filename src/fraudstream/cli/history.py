@@ -100,7 +100,7 @@ def _source(plan: Plan, data: str, settings: Settings) -> Path | HistorySource:
     from fraudstream.training.topic import TopicSource
 
     with _taken_as_topic(data):
-        return TopicSource(settings, data)
+        return TopicSource(settings, data, plan.pipeline)
 
 
 def path_of(name: str) -> Path | None:

@@ -62,6 +62,7 @@ class FramedDecoder(Decoder):
         self._unknown_until: dict[int, float] = {}
         self._lock = threading.Lock()
         self._writer = EventWriter(event)
+        self._load()
 
     def tree(self, record: bytes | None) -> dict[str, Any]:
         """What a record holds, as the reference decoder reads it.
@@ -111,12 +112,20 @@ class FramedDecoder(Decoder):
     def _finish(self, decoded: Decoded) -> None:
         """Refuses events that would be too long as JSON, for whoever reads them from a decision."""
         rows = np.flatnonzero(decoded.ok & (self._writer.most_bytes(decoded) > self._event.max_bytes))
-        lengths = self._writer.lengths(decoded, rows) if len(rows) else rows
-        for row, size in zip(rows.tolist(), lengths.tolist(), strict=True):
-            if size > self._event.max_bytes:
-                reason = f"The event has {size} bytes as JSON; allowed are {self._event.max_bytes}."
+        texts = self._writer.texts(decoded, rows) if len(rows) else []
+        for row, text in zip(rows.tolist(), texts, strict=True):
+            if len(text) > self._event.max_bytes:
+                reason = f"The event has {len(text)} bytes as JSON; allowed are {self._event.max_bytes}."
                 decoded.rejects.append(Reject(row, RejectClass.TOO_LARGE, reason))
                 decoded.ok[row] = False
+
+    def _load(self) -> None:
+        """Loads or compiles the kernel now, and not when the first record waits for it."""
+        nothing = np.empty(0, np.int64)
+        buffer, start, length = joined([])
+        places, ok = Matrices(self._columns, 0, 0).addresses(0), np.empty(0, np.bool_)
+        program = Compiled([], [], b"").program
+        scan_avro(buffer, start, length, nothing, program, 0, self._compiled.paths, places, ok)
 
     def _reader(self, schema_id: int) -> Reader | Refused:
         with self._lock:

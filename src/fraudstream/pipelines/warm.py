@@ -7,12 +7,19 @@ import time
 import msgspec
 import numpy as np
 
+from fraudstream.define.pipeline import Format
 from fraudstream.engine.decode import Decoder
+from fraudstream.engine.decode_framed import FramedDecoder
 from fraudstream.engine.program import Program
 from fraudstream.models.contributions import LEAF, Tree, TreeContributor
 from fraudstream.pipelines import SHIPPED, find_plan, names
 from fraudstream.plan.compile import plan_of
 from fraudstream.runner.warmup import warm_up
+
+
+class _NoSchemas:
+    def schema(self, schema_id: int) -> None:
+        return None
 
 
 def main() -> None:
@@ -22,6 +29,7 @@ def main() -> None:
         shipped = find_plan(name, SHIPPED, {})
         for plan in (shipped, plan_of(msgspec.structs.replace(shipped.pipeline, max_keys=1_000))):
             warm_up(Program(plan), Decoder(plan.pipeline.event))
+    FramedDecoder(shipped.pipeline.event, Format.AVRO, _NoSchemas())
     leaf = Tree(*(np.array([value]) for value in (LEAF, 0.0, 0, 0, 0.0, 1.0)))
     TreeContributor([leaf])(np.zeros((1, 1)))
     print(f"kernels compiled in {time.monotonic() - began:.0f} s")

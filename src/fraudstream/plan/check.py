@@ -52,8 +52,8 @@ def check_topics(scope: Scope) -> None:
             scope.problem(path, f"{partitions} partitions.", "Use 1 to 10000.")
         seen[name] = path
     for path, topic in topics.items():
-        if topic is not None and topic.format is not Format.JSON and path not in ("input", "labels"):
-            scope.problem(f"{path}.format", f"{topic.format}.", "Only input and labels may be other than JSON.")
+        if topic is not None and topic.format is not Format.JSON and path != "input":
+            scope.problem(f"{path}.format", f"{topic.format}.", "Only the input may be other than JSON.")
     if not pipeline.routes:
         scope.problem("routes", "no route: decisions would go nowhere.", "Add at least one topic.")
 

@@ -198,7 +198,6 @@ def _topics(plan: Plan) -> dict[str, tuple[Any, str]]:
     parts["input.format"] = pipeline.input.format.value
     if pipeline.labels is not None:
         parts["labels"] = pipeline.labels.name
-        parts["labels.format"] = pipeline.labels.format.value
     parts |= {f"routes.{route.topic}": f"{route.carries}, form {route.form}" for route in pipeline.routes}
     parts["dead_letters"] = pipeline.dead_letters.name
     parts["control"] = pipeline.control.name

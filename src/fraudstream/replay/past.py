@@ -14,6 +14,7 @@ from fraudstream.engine.column import Bools, Int64s
 from fraudstream.engine.contribute import key_of
 from fraudstream.engine.decode import Decoder
 from fraudstream.errors import DataError, UsageError
+from fraudstream.kafka.decoding import AsJson
 from fraudstream.kafka.tail import Record, TopicTail
 from fraudstream.plan.plan import Plan
 from fraudstream.replay.recorded import Decision, Ledger, Outputs
@@ -89,6 +90,8 @@ def past_in_topic(settings: Settings, plan: Plan, decision: Decision, ledger: Le
         place = (record.partition, record.offset)
         if place in wanted:
             found[place] = (record.value or b"", record.timestamp_ms)
+    as_json = AsJson(plan.pipeline, settings)([value for value, _ in found.values()])
+    found = {place: (text, found[place][1]) for place, text in zip(found, as_json, strict=True)}
     lost = wanted.keys() - found.keys()
     notes = []
     if lost:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fraudstream.engine.contribute import key_of
-from fraudstream.engine.decode import Decoder
 from fraudstream.engine.kernels.fingerprint import fingerprint_integers, fingerprints
 from fraudstream.errors import UsageError
+from fraudstream.kafka.decoding import decoder_of
 from fraudstream.kafka.tail import Record, TopicTail
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.labels import has_integer_ids
@@ -57,7 +57,7 @@ def find_events(settings: Settings, plan: Plan, ids: Sequence[str], newest: int)
     place_of = {pair: place for place, pair in enumerate(zip(low.tolist(), high.tolist(), strict=True))}
     topic = plan.pipeline.input.name
     tail = TopicTail(settings, [topic], newest={topic: newest})
-    decoder = Decoder(event)
+    decoder = decoder_of(plan.pipeline, settings)
     found: dict[str, int] = {}
     looked_at = 0
     records: list[Record] = []

@@ -18,6 +18,7 @@ from fraudstream.kafka.alternating import AlternatingProducer
 from fraudstream.kafka.atleastonce import AtLeastOnceProducer
 from fraudstream.kafka.client import check_reachable
 from fraudstream.kafka.consumer import STATIC_SESSION_MS, InputConsumer
+from fraudstream.kafka.decoding import decoder_of
 from fraudstream.kafka.identity import log_identity
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
@@ -103,9 +104,9 @@ def _started(
     if options.rebuild_state:
         checkpoints.discard()
     checkpoints.check_identity()
-    decoder = Decoder(plan.pipeline.event)
+    decoder = decoder_of(plan.pipeline, settings)
     intake = Intake(decoder, inputs[1] if len(inputs) > 1 else None, integer_ids=has_integer_ids(plan.pipeline.event))
-    warm_up(program, decoder)
+    warm_up(program, Decoder(plan.pipeline.event))
     consuming = partial(
         InputConsumer,
         settings,

@@ -17,6 +17,7 @@ from msgspec import Raw
 
 from fraudstream.errors import FraudstreamError, LakeUnreachable
 from fraudstream.kafka.admin import KafkaAdmin
+from fraudstream.kafka.decoding import AsJson
 from fraudstream.kafka.tail import Place, Record
 from fraudstream.plan.plan import Plan
 from fraudstream.settings import Settings
@@ -63,6 +64,7 @@ class LakeTarget:
         every = parsers(pipeline)
         self._parsers: dict[str, Parser] = {route.topic: every[route.topic] for route in decision_routes(pipeline)}
         self._event = EventReader(pipeline.event)
+        self._as_json = AsJson(pipeline, settings)
         amount = pipeline.event.field(pipeline.event.amount or "")
         decided = _decision_columns(2 if amount is None else amount.scale)
         base = f"{(settings.lake_url or str(settings.project_folder / 'lake')).rstrip('/')}/{pipeline.name}"
@@ -104,9 +106,10 @@ class LakeTarget:
             FencedError: Another process is the same sink.
         """
         rows: dict[str, list[Sequence[Any]]] = {name: [] for name in self.tables}
+        events = iter(self._as_json([each.value or b"" for each in records if each.topic == self._input]))
         for record in records:
             if record.topic == self._input:
-                self._add(rows, "events", record, self._event_row(record))
+                self._add(rows, "events", record, self._event_row(record, next(events)))
                 continue
             name, row = self._parsers[record.topic](*record[:3], record.key, record.value or b"")
             if name == "decisions":
@@ -137,11 +140,11 @@ class LakeTarget:
         if record.offset >= self.tables[name].positions.get((record.topic, record.partition), 0):
             rows[name].append(row)
 
-    def _event_row(self, record: Record) -> Sequence[Any]:
-        """An event as it came, sensitive values masked; null where it is no JSON object (a dead letter tells)."""
+    def _event_row(self, record: Record, text: bytes) -> Sequence[Any]:
+        """An event as JSON, sensitive values masked; null where it is none (a dead letter tells)."""
         try:
-            msgspec.json.decode(record.value or b"", type=dict[str, Raw])
-            event: str | None = self._event.text(Raw(record.value or b""))
+            msgspec.json.decode(text, type=dict[str, Raw])
+            event: str | None = self._event.text(Raw(text))
         except (ValueError, RecursionError):
             event = None
         at_ms = max(record.timestamp_ms, 0)

@@ -11,7 +11,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from fraudstream.define.pipeline import Pipeline
 from fraudstream.errors import DataError
+from fraudstream.kafka.decoding import AsJson
 from fraudstream.kafka.tail import Record, TopicTail
 from fraudstream.runner.labels import decode_labels, has_integer_ids
 from fraudstream.schema.event import Event
@@ -28,6 +30,7 @@ class TopicSource(Lines):
     Args:
         settings: Which cluster, as whom.
         topic: The topic.
+        pipeline: Whose input it may be, in whose format.
 
     Attributes:
         partition, offset: int64[n], where each row stands.
@@ -38,11 +41,13 @@ class TopicSource(Lines):
         DataError: It is empty.
     """
 
-    def __init__(self, settings: Settings, topic: str) -> None:
+    def __init__(self, settings: Settings, topic: str, pipeline: Pipeline | None = None) -> None:
         records = _records(settings, topic)
         if not records:
             raise DataError(f"The topic {topic} holds no records.", "Name a topic with past events.")
         lines = [record.value or b"" for record in records]
+        if pipeline is not None and pipeline.input.name == topic:
+            lines = AsJson(pipeline, settings)(lines)
         super().__init__(f"topic {topic}", lines, _numbers([record.timestamp_ms for record in records]))
         self.partition = _numbers([record.partition for record in records])
         self.offset = _numbers([record.offset for record in records])
