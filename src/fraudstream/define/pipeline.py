@@ -40,6 +40,7 @@ class Format(StrEnum):
     AVRO = "avro"
     """Avro with its writer's schema in a schema registry: Confluent's wire format."""
 
+
 class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A topic.
 
