@@ -7,21 +7,23 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.request
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from fraudstream.define.write import to_yaml
-from fraudstream.monitoring.exporter import Exporter
+from fraudstream.monitoring.metrics import Board
 from fraudstream.monitoring.watch import Watch
 from fraudstream.pipelines import find_plan
 from fraudstream.settings import Settings
 from runner.small import START_MS, label, score_here
 from runner.workbench import Workbench
+from telemetry.scraped import Scraped, get, serving
 
 from . import drifting
 from .decided import decide, keep_model, payments, watched_plan
@@ -82,19 +84,19 @@ def test_metrics_are_those_of_the_newest_report(project: Path) -> None:
     plan = watched_plan()
     registry = keep_model(plan, decide(plan, payments(COUNT)), project / "models")
     watch = Watch(plan, registry, PERIODS, 10**6, None)
-    exporter = Exporter(0, "127.0.0.1")
-    try:
+    board = Board(SimpleNamespace(moved_at_s=time.monotonic()))  # type: ignore[arg-type]
+    with serving(board, "monitor", pipeline="small") as port:
+        assert get(port, "/readyz").status == 503
         watch.add((project / "moved.jsonl").read_bytes().splitlines(), [], np.empty(0, np.int64))
-        exporter.show(watch.report())
-        with urllib.request.urlopen(f"http://127.0.0.1:{exporter.port}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-    finally:
-        exporter.close()
-    assert 'fraudstream_watched_decisions{pipeline="small"} 400.0' in text
-    assert 'fraudstream_alarms{limit="psi",pipeline="small"} 2.0' in text
-    shown = [line for line in text.splitlines() if line.startswith('fraudstream_drift_psi{input="amount"')]
-    assert float(shown[0].split()[-1]) > 0.25
-    assert "fraudstream_skew_checked{" not in text
+        board.show(watch.report())
+        assert get(port, "/readyz").status == 200
+        seen = Scraped(port)
+    assert seen.of("watched_decisions", pipeline="small") == 400
+    assert seen.of("alarms", limit="psi") == 2
+    assert (seen.of("drift_psi", input="amount") or 0) > 0.25
+    assert seen.of("skew_checked") is None
+    seen.assert_sound()
+    seen.assert_documented("The monitor", of_process={"pipeline"})
 
 
 @pytest.mark.kafka

@@ -21,6 +21,7 @@ from fraudstream.pipelines import find_plan
 from fraudstream.plan.plan import Plan
 from fraudstream.training.dataset import make_dataset
 from fraudstream.training.train import Options, train
+from telemetry.scraped import Scraped, serving
 
 from .drifting import DAY_MS, DELAY_MS, START_MS, Payments, decisions, payments
 
@@ -120,6 +121,11 @@ def test_a_new_fraud_pattern_is_noticed_and_retraining_recovers_what_it_cost(
         plan, registry, lambda: drifted.between(0, NOTICED).history(plan, tmp_path / "now", NOTICED), OPTIONS, Rule()
     )
     assert again.run("asked for").step is Step.KEPT  # the same history gives the same version
+    with serving(again, "retrain", pipeline=plan.pipeline.name) as port:
+        told = Scraped(port)
+    assert [told.of("retrainings_total", result=each) for each in ("kept", "promoted")] == [1, 0]
+    told.assert_sound()
+    told.assert_documented("Retraining", of_process={"pipeline"})
     assert registry.roles().champion == new
 
 

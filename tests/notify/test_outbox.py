@@ -57,7 +57,7 @@ class Desk:
 
     def take(self, *alerts: Taken, now_ms: int = 0) -> dict[str, int]:
         after = {PLACE: self.next.get(PLACE, 0) + len(alerts)}
-        counts = self.outbox.take([self.channel], alerts, self.next, after, now_ms)
+        counts = self.outbox.take([self.channel], alerts, self.next, after, now_ms)[self.channel.name]
         self.next = after
         return dict(counts)
 
@@ -154,9 +154,9 @@ def test_alerts_gather_by_what_they_have_in_common(store_settings: Settings) -> 
 def test_repeats_are_left_out_counted_and_told_of(store_settings: Settings) -> None:
     """In the alerts' own time: a notifier that catches up leaves out what it would have left out."""
     desk = Desk(store_settings, repeats=Repeats(after_ms=10_000, by=(Trait.KEY,)))
-    assert desk.take(taken(0), taken(1), taken(2, b"c2"), taken(9)) == {"told": 2, "repeats": 2}
+    assert desk.take(taken(0), taken(1), taken(2, b"c2"), taken(9)) == {"told": 2, "grouped": 1, "repeats": 2}
     assert desk.ids(desk.claim()) == ["e0", "e2"]
-    assert desk.take(taken(10), taken(19)) == {"told": 1, "repeats": 1}
+    assert desk.take(taken(10), taken(19)) == {"told": 1, "grouped": 0, "repeats": 1}
     message = desk.claim()
     assert (desk.ids(message), message.repeats) == (["e10"], 2)
     assert "2 more of what was told before" in message.body

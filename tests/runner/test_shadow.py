@@ -14,10 +14,12 @@ from fraudstream.define.decision import ModelRef
 from fraudstream.define.pipeline import Topic
 from fraudstream.monitoring.comparison import compare, evidence_of
 from fraudstream.pipelines import find_plan
-from fraudstream.runner.rescore import rescore
+from fraudstream.runner.rescore import Progress, rescore
 from fraudstream.runner.serving import load_scorer
 from fraudstream.runner.switches import turn
 from fraudstream.settings import Settings, load_settings
+from telemetry.scraped import Scraped
+from telemetry.scraped import serving as served
 
 from .small import assert_once, events, label, pipeline, scorer
 from .test_live import running
@@ -134,7 +136,13 @@ def test_what_was_decided_without_the_model_is_scored_once_when_it_is_back(
         if each["decision"]["flags"] == ["degraded"]
     }
     bench.wait_for(lambda: len(shadows(bench)) >= len(degraded))
-    assert rescore(plan, settings, serving.model)[:2] == (0, len(degraded))
+    progress = Progress()
+    assert rescore(plan, settings, serving.model, progress=progress)[:2] == (0, len(degraded))
+    with served(progress, "rescore", pipeline="small") as port:
+        told = Scraped(port)
+    assert [told.of("rescore_decisions_total", result=each) for each in ("scored", "before")] == [0, len(degraded)]
+    told.assert_sound()
+    told.assert_documented("Rescoring", of_process={"pipeline"})
     found = shadows(bench)
     assert len(found) == len(degraded) > 40
     for each in found:

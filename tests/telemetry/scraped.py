@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from project import ROOT
 from prometheus_client.parser import text_string_to_metric_families
 
+from fraudstream.telemetry.exporter import Exporter, Watched
 from prometheus import program
 
 
@@ -73,6 +77,25 @@ class Scraped:
         tool = [str(program("promtool")), "check", "metrics"]
         done = subprocess.run(tool, input=self.text, capture_output=True, text=True, check=False)
         assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+@contextmanager
+def serving(watched: Watched, command: str, **labels: str) -> Iterator[int]:
+    """Serves what a loop in this process tells; yields the port."""
+    exporter = Exporter(0, "127.0.0.1", command, labels)
+    exporter.watch(watched)
+    try:
+        yield exporter.port
+    finally:
+        exporter.close()
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
+    """Waits until it holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
 
 
 def documented(*sections: str) -> dict[str, tuple[str, set[str]]]:

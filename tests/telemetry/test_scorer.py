@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ from fraudstream.define.decision import ModelRef
 from fraudstream.engine.program import Program
 from fraudstream.runner.loop import StreamLoop
 from fraudstream.settings import Settings
-from fraudstream.telemetry import exporter as exporting
 from fraudstream.telemetry.exporter import Exporter
 from runner.small import events, pipeline, score_here, scorer
 from runner.tiny_model import FEATURES, add, save
 from runner.workbench import Workbench
 
-from .scraped import Scraped, get
+from .scraped import Scraped, get, until
 
 pytestmark = pytest.mark.kafka
 COUNT = 2_000
@@ -44,13 +43,6 @@ def served(loop: StreamLoop) -> Iterator[Exporter]:
         loop.stop()
         thread.join()
         exporter.close()
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def test_what_is_counted_is_what_was_written(kafka_settings: Settings, tmp_path: Path, unique_id: str) -> None:
@@ -120,10 +112,10 @@ def test_a_scorer_is_ready_when_its_state_is_rebuilt_and_stuck_when_its_loop_sta
         until(lambda: "the state is being rebuilt" in get(exporter.port, "/readyz").text)
         assert Scraped(exporter.port).of("ready") == 0
         assert get(exporter.port, "/healthz").status == 200
-        monkeypatch.setattr(exporting, "STUCK_AFTER_S", 0.2)
+        loop.stuck_after_s = 0.2
         until(lambda: get(exporter.port, "/healthz").status == 503)
         assert get(exporter.port, "/healthz").text.startswith("the loop has not moved for ")
-        monkeypatch.setattr(exporting, "STUCK_AFTER_S", 60)
+        loop.stuck_after_s = 60
         go_on.set()
         until(lambda: get(exporter.port, "/readyz") == (200, "ok\n"))
         until(lambda: Scraped(exporter.port).of("replayed_records_total") == COUNT)

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def exporting(settings: Settings, command: str, **labels: str) -> Iterator[Callable[[Watched], None]]:
+def exporting(settings: Settings | None, command: str, **labels: str) -> Iterator[Callable[[Watched], None]]:
     """Serves metrics and health while this lasts, if `metrics_port` is set; yields what takes the loop to watch.
 
     Args:
-        settings: Where to listen.
+        settings: Where to listen; None: nowhere.
         command: What the process is.
         labels: Labels of all its series.
 
     Raises:
         UsageError: The library is not installed, or the address cannot be had.
     """
-    if settings.metrics_port is None:
+    if settings is None or settings.metrics_port is None:
         yield lambda watched: None
         return
     from fraudstream.telemetry.exporter import Exporter

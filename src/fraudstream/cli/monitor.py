@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from collections.abc import Callable
@@ -10,16 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fraudstream.cli.console import show_json, show_note, show_table
+from fraudstream.cli.console import show_json, show_table
+from fraudstream.cli.exporting import exporting
 from fraudstream.cli.history import duration
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
+from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
 from fraudstream.errors import UsageError
 from fraudstream.units import format_instant
 
 if TYPE_CHECKING:
-    from fraudstream.monitoring.exporter import Exporter
     from fraudstream.monitoring.measure import Drift
     from fraudstream.monitoring.watch import Report, Sources, Watch
+    from fraudstream.settings import Settings
+
+    Shows = Callable[[Report], None]
 
 LabelDelay = Annotated[
     str, typer.Option("--label-delay", help="An event this old that nobody labelled counts as legitimate.")
@@ -46,9 +50,7 @@ def command(
     skew: Annotated[bool, typer.Option("--skew/--no-skew", help="Compute logged features again and compare.")] = True,
     watch: Annotated[bool, typer.Option("--watch", help="Go on until stopped, with what comes.")] = False,
     every: Annotated[str, typer.Option("--every", help="With --watch: how often to look.")] = "10s",
-    metrics_port: Annotated[
-        int | None, typer.Option("--metrics-port", help="With --watch: serve Prometheus metrics there.")
-    ] = None,
+    metrics_port: MetricsPort = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -70,7 +72,7 @@ def command(
         duration("--over", over), duration("--labels-over", labels_over), duration("--label-delay", label_delay)
     )
     every_s = duration("--every", every) / 1_000
-    settings = settings_from(bootstrap_servers, config, values)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
     plan = find_plan(pipeline, settings.pipelines_folder)
     own = plan.pipeline.labels.name if plan.pipeline.labels else None
     topic = None if labels_topic == "none" else labels_topic or own
@@ -84,7 +86,13 @@ def command(
         last = seen.report()
         show(last)
     else:
-        last = _follow(sources, seen, show, every_s if watch else None, metrics_port)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with contextlib.closing(sources):
+            last = (
+                _follow(plan.pipeline.name, sources, seen, show, settings, every_s)
+                if watch
+                else _look(sources, seen, show)
+            )
     if last.alarms:
         raise typer.Exit(1)
 
@@ -98,35 +106,26 @@ def _require_together(decisions: Path | None, labels: Path | None, watch: bool, 
         raise UsageError("--metrics-port serves as long as the command runs.", "Add --watch.")
 
 
-def _follow(
-    sources: Sources, watch: Watch, show: Callable[[Report], None], every_s: float | None, metrics_port: int | None
-) -> Report:
-    """Reads and shows, once or until stopped; returns the last report."""
-    from fraudstream.monitoring.exporter import Exporter
+def _follow(name: str, sources: Sources, watch: Watch, show: Shows, settings: Settings, every_s: float) -> Report:
+    """Reads and shows until stopped; returns the last report."""
+    from fraudstream.monitoring.metrics import Board
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    exporter: Exporter | None = None
-    try:
-        if metrics_port is not None:
-            exporter = Exporter(metrics_port)
-            show_note(f"metrics at port {exporter.port}")
-        sources.feed(watch)
-        report = watch.report()
-        show(report)
-        try:
-            while every_s is not None:
-                if exporter is not None:
-                    exporter.show(report)
-                sources.feed(watch, every_s)
-                report = watch.report()
-                show(report)
-        except KeyboardInterrupt:
-            pass  # the usual way to end it
-        return report
-    finally:
-        sources.close()
-        if exporter is not None:
-            exporter.close()
+    board = Board(sources)
+    with exporting(settings, "monitor", pipeline=name) as watched:
+        watched(board)
+        report = _look(sources, watch, show)
+        with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
+            while True:
+                board.show(report)
+                report = _look(sources, watch, show, every_s)
+    return report
+
+
+def _look(sources: Sources, watch: Watch, show: Shows, for_s: float = 0.0) -> Report:
+    sources.feed(watch, for_s)
+    report = watch.report()
+    show(report)
+    return report
 
 
 def _show(name: str, over: str, as_json: bool) -> Callable[[Report], None]:

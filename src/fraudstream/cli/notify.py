@@ -11,7 +11,8 @@ import typer
 import typer.core
 
 from fraudstream.cli.console import show_json, show_note, show_problems, show_table
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
+from fraudstream.cli.exporting import exporting
+from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
 from fraudstream.errors import DefinitionError, FraudstreamError, UsageError
 from fraudstream.units import format_instant, parse_duration
 
@@ -57,6 +58,7 @@ def run(
     keep: Annotated[
         str, typer.Option("--keep", metavar="DURATION", help="How long notifications that were sent are kept.")
     ] = "90d",
+    metrics_port: MetricsPort = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -70,17 +72,18 @@ def run(
     from fraudstream.notify.notifier import Notifier
     from fraudstream.pipelines import find_pipeline
 
-    settings = settings_from(bootstrap_servers, config, values)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
     try:
         keep_ms = parse_duration(keep)
     except ValueError as wrong:
         raise UsageError(f"--keep: {wrong}.") from None
     found = [find_pipeline(each, settings.pipelines_folder) for each in pipelines]
+    known_as = name or "-".join(sorted(each.name for each in found))
     notifier = Notifier(
         settings,
         found,
         load_notifications(file),
-        name=f"notify-{name or '-'.join(sorted(each.name for each in found))}",
+        name=f"notify-{known_as}",
         from_beginning=from_beginning,
         keep_ms=keep_ms,
         note=show_note,
@@ -89,7 +92,9 @@ def run(
         signal.signal(number, lambda *_: notifier.stop())
     if not as_json:
         show_note(f"telling of alerts of {', '.join(each.name for each in found)}; stop with Ctrl-C")
-    summary = notifier.run(until_caught_up=until_caught_up)
+    with exporting(settings, "notify", notifier=known_as) as watch:
+        watch(notifier)
+        summary = notifier.run(until_caught_up=until_caught_up)
     if as_json:
         show_json({"summary": summary._asdict()})
         return

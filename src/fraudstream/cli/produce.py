@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from fraudstream.cli.console import show_json, show_note
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
+from fraudstream.cli.exporting import exporting
+from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
 from fraudstream.cli.traffic import duration_ms, progress_line, stop_on_signals, summary_of, summary_text
 from fraudstream.errors import DataError, UsageError
 
@@ -36,6 +37,7 @@ def command(
     label_delay: Annotated[str, typer.Option("--label-delay", help="Mean time until fraud is known.")] = "7d",
     label_all: Annotated[bool, typer.Option("--label-all", help="Also label what is legitimate.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the label delays.")] = 1,
+    metrics_port: MetricsPort = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -70,7 +72,7 @@ def command(
         raise UsageError(
             f"{file} has no time column that is known.", f"Name one with --time: {', '.join(history.names)}."
         )
-    settings = settings_from(bootstrap_servers, config, values)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
     require_topics(settings, [topic, labels_topic] if labels else [topic])
     producer = BulkProducer(settings)
 
@@ -88,6 +90,7 @@ def command(
             stop,
             open_.enter_context(progress_line(total, f"{file.name} → {topic}")),
         )
+        open_.enter_context(exporting(settings, "produce", topic=topic))(delivery)
         done = delivery.run(history.batches(columns, limit))
         producer.flush()
     if columns.time is None:

@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from fraudstream.cli.console import show_json
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
+from fraudstream.cli.exporting import exporting
+from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
 from fraudstream.errors import UsageError
 
 
 def command(
     pipeline: Annotated[str, typer.Argument(metavar="FILE | NAME", help="A pipeline's YAML file, or its name.")],
+    metrics_port: MetricsPort = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -23,15 +25,18 @@ def command(
     A running scorer does so by itself when its model is back; this is for what was decided before it was started.
     """
     from fraudstream.pipelines import find_plan
-    from fraudstream.runner.rescore import rescore
+    from fraudstream.runner.rescore import Progress, rescore
     from fraudstream.runner.serving import load_scorer
 
-    settings = settings_from(bootstrap_servers, config, values)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
     plan = find_plan(pipeline, settings.pipelines_folder)
     serving = load_scorer(plan, settings)
     if serving is None:
         raise UsageError(f"No model of {plan.pipeline.name} that can score is here.", "Train one first.")
-    done = rescore(plan, settings, serving.model)
+    progress = Progress()
+    with exporting(settings, "rescore", pipeline=plan.pipeline.name) as watch:
+        watch(progress)
+        done = rescore(plan, settings, serving.model, progress=progress)
     if as_json:
         show_json(done._asdict())
     else:

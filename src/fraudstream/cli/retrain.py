@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fraudstream.cli.console import show_error, show_json, show_note
+from fraudstream.cli.exporting import exporting
 from fraudstream.cli.history import (
     Columns,
     LabelColumn,
@@ -23,7 +24,7 @@ from fraudstream.cli.history import (
     progress,
     truth_for,
 )
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
+from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
 from fraudstream.errors import FraudstreamError, UsageError
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def command(
     shadow_within: Annotated[str, typer.Option("--shadow-within", help="How long to wait for them.")] = "1h",
     ask: Annotated[bool, typer.Option("--ask", help="Ask before a version is promoted.")] = False,
     history: Annotated[bool, typer.Option("--history", help="Show what was done so far, and do nothing.")] = False,
+    metrics_port: MetricsPort = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -95,7 +97,7 @@ def command(
     if not 0 < test_share < 1:
         raise UsageError(f"--test-share {test_share:g} is not possible.", "Give a share between 0 and 1.")
     delay_ms = duration("--label-delay", label_delay)
-    settings = settings_from(bootstrap_servers, config, values)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
     declared = find_plan(pipeline, settings.pipelines_folder)
     registry, model = registry_of(declared, settings), declared.pipeline.model
     if registry is None or model is None:
@@ -126,7 +128,9 @@ def command(
         watched = None
         if on_drift or on_labels:
             watched = _open_watch(settings, declared, registry, duration("--over", over), delay_ms)
-        _go_on(retraining, triggers, watched, duration("--look-every", look_every) / 1_000, as_json)
+        with exporting(settings, "retrain", pipeline=declared.pipeline.name) as serve:
+            serve(retraining)
+            _go_on(retraining, triggers, watched, duration("--look-every", look_every) / 1_000, as_json)
 
 
 def _shadow(
@@ -171,6 +175,7 @@ def _go_on(
     with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
         first = True
         while True:
+            retraining.moved_at_s = time.monotonic()
             report, labels = None, 0
             if watched is not None:
                 sources, watch = watched

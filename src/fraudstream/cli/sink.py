@@ -11,7 +11,8 @@ import typer
 
 from fraudstream.cli import sink_to
 from fraudstream.cli.console import show_json, show_note
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
+from fraudstream.cli.exporting import exporting
+from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
 from fraudstream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def store(
     pipeline: _Pipeline,
     until_caught_up: _UntilCaughtUp = False,
     skip_missing: _SkipMissing = False,
+    metrics_port: MetricsPort = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -51,7 +53,7 @@ def store(
     from fraudstream.sinks.store import PACE, StoreTarget, record_versions
     from fraudstream.store.migrate import open_store
 
-    settings = settings_from(bootstrap_servers, config, values)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
     plan = find_plan(pipeline, settings.pipelines_folder)
     opened = open_store(settings)
     record_versions(opened, plan)
@@ -59,7 +61,9 @@ def store(
     loop = SinkLoop(settings, target.topics, target, PACE, skip_missing=skip_missing, tell=show_note)
     if not as_json:
         show_note(f"writing {', '.join(target.topics)} to {opened.name}; stop with Ctrl-C")
-    progress = _run(loop, until_caught_up)
+    with exporting(settings, "sink", pipeline=plan.pipeline.name, sink="store") as watch:
+        watch(loop)
+        progress = _run(loop, until_caught_up)
     _show(plan.pipeline.name, progress, target.rows, as_json=as_json)
 
 
@@ -68,6 +72,7 @@ def lake(
     pipeline: _Pipeline,
     until_caught_up: _UntilCaughtUp = False,
     skip_missing: _SkipMissing = False,
+    metrics_port: MetricsPort = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -87,14 +92,16 @@ def lake(
             f"The library {missing.name} for the lake is not installed.", "Run `pip install 'fraudstream[lake]'`."
         ) from None
 
-    settings = settings_from(bootstrap_servers, config, values)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
     plan = find_plan(pipeline, settings.pipelines_folder)
     target = LakeTarget(settings, plan)
     loop = SinkLoop(settings, target.topics, target, PACE, skip_missing=skip_missing, tell=show_note)
     if not as_json:
         show_note(f"writing {', '.join(target.topics)} to {target.tables['events'].uri} …; stop with Ctrl-C")
-    progress = _run(loop, until_caught_up)
-    target.tidy()
+    with exporting(settings, "sink", pipeline=plan.pipeline.name, sink="lake") as watch:
+        watch(loop)
+        progress = _run(loop, until_caught_up)
+        target.tidy()
     _show(plan.pipeline.name, progress, target.rows, as_json=as_json)
 
 
@@ -116,6 +123,6 @@ def _show(name: str, progress: Progress, rows: Mapping[str, int], *, as_json: bo
         }
         show_json({"summary": summary})
         return
-    written = ", ".join(f"{table} {count:,}" for table, count in sorted(rows.items())) or "no rows"
+    written = ", ".join(f"{table} {count:,}" for table, count in sorted(rows.items()) if count) or "no rows"
     seconds, writes = f"{progress.seconds:.1f}", f"{progress.writes:,}"
     print(f"{name}: {progress.records:,} records in {seconds} s, in {writes} transactions: {written}")

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from fraudstream.cli.console import show_json, show_note, show_problems
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
+from fraudstream.cli.exporting import exporting
+from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
 from fraudstream.errors import DefinitionError, UsageError
 
 DEFAULT_FILE = Path("sinks.yaml")
@@ -27,6 +28,7 @@ def to(
     skip_missing: Annotated[
         bool, typer.Option("--skip-missing", help="Go on at the oldest record where records were deleted unread.")
     ] = False,
+    metrics_port: MetricsPort = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -44,7 +46,7 @@ def to(
     from fraudstream.sinks.records import decision_routes
     from fraudstream.store.migrate import open_store
 
-    settings = settings_from(bootstrap_servers, config, values)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
     found = find_pipeline(pipeline, settings.pipelines_folder)
     sinks = load_sinks(file)
     if sink not in sinks:
@@ -61,7 +63,9 @@ def to(
         signal.signal(number, lambda *_: loop.stop())
     if not as_json:
         show_note(f"delivering {', '.join(topics)} to {sink}; stop with Ctrl-C")
-    progress = loop.run(until_caught_up=until_caught_up)
+    with exporting(settings, "sink", pipeline=found.name, sink=name) as watch:
+        watch(loop)
+        progress = loop.run(until_caught_up=until_caught_up)
     counts = {"delivered": target.delivered, "refused": target.refused, "others": target.others}
     if as_json:
         show_json({"summary": {**counts, "interruptions": progress.interruptions}})

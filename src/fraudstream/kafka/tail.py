@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from fraudstream.errors import BrokerUnreachable, TopicError
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.client import LOGGER, build, check_reachable, client_config, explain
+from fraudstream.kafka.clientstats import ClientStatistics
 from fraudstream.settings import Settings
 
 _WAIT_S = 0.2
@@ -53,6 +54,7 @@ class TopicTail:
         positions: The next offset to read by (topic, partition), in place of both; partitions that it does not name are
             read from their beginning. What was deleted before it was read is an error then.
         skip_missing: With `positions`: go on at the oldest record kept where one is not there.
+        statistics: Takes what the client tells of itself.
 
     Attributes:
         complete: The topics of which it begins with the first record there ever was: nothing was left out or deleted.
@@ -73,6 +75,7 @@ class TopicTail:
         fetch_wait_ms: int = 20,
         positions: Mapping[Place, int] | None = None,
         skip_missing: bool = False,
+        statistics: ClientStatistics | None = None,
     ) -> None:
         check_reachable(settings)
         self._settings = settings
@@ -95,15 +98,17 @@ class TopicTail:
                 count = 2**62 if from_beginning else (newest or {}).get(topic, 0)
                 starts |= backwards(kept, ends, count)
         self.complete = {topic for topic in self._topics if not any(starts[p] for p in starts if p[0] == topic)}
-        how = {
+        how: dict[str, Any] = {
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest" if positions is None else "error",
             "fetch.wait.max.ms": fetch_wait_ms,
             "fetch.queue.backoff.ms": 5,
             "error_cb": lambda error: LOGGER.warning("reader: %s", error.str()),
         }
+        how |= {} if statistics is None else statistics.configuration()
         self._consumer = _reader(settings, how)
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+        self._read_to: dict[Place, int] = {}  # where the log ended, behind the last transaction's marker
         self._open = {place for place, end in self._ends.items() if end > starts[place]}
 
     def poll(self, at_most: int = 10_000, wait_s: float = 0.1) -> list[Record]:
@@ -155,6 +160,19 @@ class TopicTail:
                 timed_out = KafkaError(KafkaError._TIMED_OUT)
                 raise explain(self._settings, timed_out, f"Reading {', '.join(self._topics)} to the end")
 
+    def lag(self) -> dict[Place, int]:
+        """Records not yet read, by partition, from what the last fetches told; without those that nothing is known of.
+
+        While catching up the figure includes transaction markers and aborted records.
+        """
+        lags: dict[Place, int] = {}
+        for place in self._consumer.position(self._consumer.assignment()):
+            _, high = self._consumer.get_watermark_offsets(place, cached=True)
+            if high >= 0 and place.offset >= 0:
+                key = (place.topic, place.partition)
+                lags[key] = max(0, high - max(place.offset, self._read_to.get(key, 0)))
+        return lags
+
     @property
     def caught_up(self) -> bool:
         """Whether all that there was when this was made has been read."""
@@ -178,6 +196,7 @@ class TopicTail:
                 self._open.discard((message.topic(), message.partition()))
             return True
         if error.code() == KafkaError._PARTITION_EOF:
+            self._read_to[message.topic(), message.partition()] = message.offset()
             if message.offset() >= self._ends[message.topic(), message.partition()]:
                 self._open.discard((message.topic(), message.partition()))
         elif error.fatal() or not (error.retriable() or error.code() in _PASSING):

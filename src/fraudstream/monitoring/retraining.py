@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +14,9 @@ from fraudstream.evaluate.curves import average_precision, curve_of
 from fraudstream.models.gate import Evidence
 from fraudstream.models.registry import Registry
 from fraudstream.models.scorer import load_whole
-from fraudstream.monitoring.diary import Diary, Entry, Step, now
+from fraudstream.monitoring.diary import ENDS, Diary, Entry, Step, now
 from fraudstream.plan.plan import Plan
+from fraudstream.telemetry.series import Series, counter, gauge
 from fraudstream.training.history import History
 from fraudstream.training.train import Options, Trained, train
 from fraudstream.training.trainers import Show
@@ -61,7 +64,13 @@ class Retraining:
         options: How to train.
         rule: When a new version takes the champion's place.
         show: Progress.
+
+    Attributes:
+        moved_at_s, stuck_after_s: As of `Watched` in `telemetry/exporter.py`; whoever waits between two runs says that
+            it goes on.
     """
+
+    stuck_after_s = 21_600.0  # reading a long history and training may take hours
 
     def __init__(
         self,
@@ -78,6 +87,10 @@ class Retraining:
         self._options, self._rule, self._show = options, rule, show
         self.diary = Diary(registry.folder, registry.name)
         self._run = ""
+        self.moved_at_s = time.monotonic()
+        self._ends = Counter({step.value: 0 for step in ENDS})
+        self._took_s: float | None = None
+        self._ended_at_s: float | None = None
 
     def run(self, why: str, labels: int | None = None) -> Entry:
         """Retrains; returns how it ended.
@@ -90,15 +103,32 @@ class Retraining:
             FraudstreamError: It could not be done; the diary says why, and the champion stays.
         """
         self._run = now()
+        started_s = time.monotonic()
         self._note(Step.BEGAN, why, labels=labels)
         try:
-            return self._retrain(why)
+            end = self._retrain(why)
+            self._count(end.step, started_s)
+            return end
         except FraudstreamError as failed:
+            self._count(Step.FAILED, started_s)
             self._note(Step.FAILED, str(failed))
             raise
         except KeyboardInterrupt:
             self._note(Step.FAILED, "it was interrupted")
             raise
+
+    def _count(self, end: Step, started_s: float) -> None:
+        self._ends[end.value] += 1
+        self._took_s, self._ended_at_s = time.monotonic() - started_s, time.time()
+
+    def unready(self) -> None:
+        """It is always ready to retrain."""
+
+    def series(self) -> Iterable[Series]:
+        """The metrics of retraining, for any thread."""
+        yield counter("retrainings_total", "Retrainings by how they ended.", self._ends, "result")
+        yield gauge("retraining_duration_seconds", "How long the last one took.", self._took_s)
+        yield gauge("retraining_last_timestamp_seconds", "When the last one ended.", self._ended_at_s)
 
     def _retrain(self, why: str) -> Entry:
         champion = self._registry.roles().champion

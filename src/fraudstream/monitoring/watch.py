@@ -152,6 +152,7 @@ class Sources:
 
     Attributes:
         complete: Whether the decisions are read from the first one ever.
+        moved_at_s: When they were last read from, by the monotonic clock.
 
     Raises:
         UsageError: No topic holds every decision whole.
@@ -165,6 +166,7 @@ class Sources:
         )
         self._decisions = TopicTail(settings, [scores], newest={scores: most})
         self.complete = scores in self._decisions.complete
+        self.moved_at_s = time.monotonic()
 
     def feed(self, watch: Watch, for_s: float = 0.0) -> None:
         """Hands the watch all that there is, and then what comes within so many seconds."""
@@ -172,6 +174,7 @@ class Sources:
         began_ms = time.time_ns() // 1_000_000
         first = True
         while first or not self._decisions.caught_up or time.monotonic() < began + for_s:
+            self.moved_at_s = time.monotonic()
             labels = self._read_labels()  # before the decisions that may know them
             decisions = [each.value for each in self._decisions.poll(_AT_ONCE, wait_s=0.2)]
             arrived_ms = np.array([each.timestamp_ms for each in labels], np.int64)

@@ -13,6 +13,7 @@ from fraudstream.notify.claims import Claims
 from fraudstream.notify.declaration import Channel
 from fraudstream.notify.message import Message, Undelivered
 from fraudstream.notify.outbox import Outbox
+from fraudstream.telemetry.histogram import SECONDS, Histogram
 from fraudstream.units import format_duration
 
 Result = TypeVar("Result")
@@ -28,12 +29,16 @@ class Courier(threading.Thread):
         note: Told what an operator should know, a line each.
 
     Attributes:
+        channel: The channel's name.
         counts: Attempts by how they ended: `sent`, `failed` for good, or `put off`.
+        durations: How long the channel took for each, seconds.
     """
 
     def __init__(self, outbox: Outbox, channel: Channel, note: Callable[[str], None]) -> None:
         super().__init__(name=f"channel {channel.name}", daemon=True)
-        self.counts: Counter[str] = Counter()
+        self.channel = channel.name
+        self.counts = Counter({"sent": 0, "failed": 0, "put off": 0})
+        self.durations = Histogram(SECONDS)
         self._claims = Claims(outbox, channel)
         self._channel = channel
         self._note = note
@@ -65,8 +70,12 @@ class Courier(threading.Thread):
                 self._wake.wait(max(0, claimed - _now_ms()) / 1_000)
 
     def _deliver(self, message: Message) -> None:
+        started_s = time.monotonic()
         try:
-            self._channel.sender.send(message, self._channel.timeout_ms / 1_000)
+            try:
+                self._channel.sender.send(message, self._channel.timeout_ms / 1_000)
+            finally:
+                self.durations.add_one(time.monotonic() - started_s)
         except Undelivered as failure:
             self._put_off(message, failure)
         except Exception as bug:  # of a channel from elsewhere: it may not take the others' notifications with it

@@ -29,7 +29,8 @@ def tell(connection: Connection, notifier: str, channel: Channel, alerts: Iterab
     """Puts the alerts that a channel wants into its notifications.
 
     Returns:
-        How many were `told`, and how many were `repeats` and left out.
+        How many were `told`, how many of them into one that had others already (`grouped`), and how many were
+        `repeats` and left out.
     """
     wanted = [alert for alert in alerts if any(meets(condition, alert.document) for condition in channel.when)]
     counts = Counter({"told": len(wanted)})
@@ -40,7 +41,8 @@ def tell(connection: Connection, notifier: str, channel: Channel, alerts: Iterab
         told = [(alert, count) for alert, count in zip(wanted, before, strict=True) if count is not None]
         wanted, spared = [alert for alert, _ in told], [count for _, count in told]
     if wanted:
-        _gather(connection, notifier, channel, wanted, spared, now_ms)
+        begun = _gather(connection, notifier, channel, wanted, spared, now_ms)
+        counts["grouped"] = len(wanted) - begun
     return counts
 
 
@@ -77,8 +79,8 @@ def _gather(
     alerts: Sequence[Taken],
     spared: Sequence[int],
     now_ms: int,
-) -> None:
-    """Puts each alert into the notification that waits for its like, or into a new one."""
+) -> int:
+    """Puts each alert into the notification that waits for its like, or into a new one; returns how many are new."""
     c = notifications.c
     belong = [digest(alert, channel.group.by) for alert in alerts]
     waits = and_(c.notifier == notifier, c.channel == channel.name, c.state == WAITING, c.attempts == 0)
@@ -110,6 +112,7 @@ def _gather(
         row["repeats"] += left_out
     _write(connection, notifications, new, changed, ("alerts", "repeats", "risk_level", "due_at"))
     connection.execute(insert(notification_alerts), documents)
+    return len(new)
 
 
 def _write(

@@ -6,10 +6,11 @@ rows, and not in Kafka.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from fraudstream.define.pipeline import Pipeline
@@ -18,18 +19,23 @@ from fraudstream.errors import FencedError, StoreError, StoreUnreachable
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.client import check_reachable
 from fraudstream.kafka.consumer import InputConsumer
+from fraudstream.kafka.series import kafka_series, lag_series
 from fraudstream.notify.courier import Courier
+from fraudstream.notify.gather import FAILED, WAITING
 from fraudstream.notify.load import Notifications
-from fraudstream.notify.outbox import Outbox
+from fraudstream.notify.outbox import Depth, Outbox
 from fraudstream.notify.select import Taken
 from fraudstream.settings import Settings
 from fraudstream.store.migrate import open_store
 from fraudstream.store.offsets import Place
+from fraudstream.telemetry.exporter import STUCK_AFTER_S
+from fraudstream.telemetry.series import Labels, Series, counter, gauge, histogram
 
 _AT_ONCE = 500
 _WAIT_S = 0.5
 _PAUSE_S = 1.0
 _TIDY_EVERY_S = 3_600.0
+_LOOK_EVERY_S = 2.0
 
 
 class Summary(NamedTuple):
@@ -70,7 +76,12 @@ class Notifier:
         UsageError: A pipeline has no alerts.
         DefinitionError: A channel's conditions name a pipeline or rule that is not there.
         BrokerUnreachable, TopicError, StoreError: Kafka or the store are not ready.
+
+    Attributes:
+        moved_at_s, stuck_after_s: As of `Watched` in `telemetry/exporter.py`.
     """
+
+    stuck_after_s = STUCK_AFTER_S
 
     def __init__(
         self,
@@ -97,7 +108,13 @@ class Notifier:
         self._next: dict[Place, int] = {}
         self._keep_ms = keep_ms
         self._note = note
-        self._counts: Counter[str] = Counter()
+        self._counts = Counter(alerts=0, others=0)
+        self._by_channel = {each.name: Counter(told=0, grouped=0, repeats=0) for each in self._channels}
+        self._depths: list[Depth] = []
+        self._looked_at_s = -_LOOK_EVERY_S
+        self._waits_for: str | None = "no partitions are assigned"
+        self._lags: dict[Place, int] = {}
+        self.moved_at_s = time.monotonic()
         self._ending = threading.Event()
 
     def stop(self) -> None:
@@ -116,6 +133,7 @@ class Notifier:
                     tidied = time.monotonic()
                     now_ms = _now_ms()
                     self._outbox.forget(now_ms - self._keep_ms, now_ms)
+                self._look()
                 taken = self._step()
                 dead = [courier.name for courier in self._couriers if not courier.is_alive()]
                 if dead:  # better no notifier, which is noticed, than one that is silent
@@ -143,15 +161,18 @@ class Notifier:
             after[message.topic(), message.partition()] = message.offset() + 1
             self._read(message, alerts, counts)
         try:
-            counts += self._outbox.take(self._channels, alerts, self._next, after, _now_ms())
+            taken = self._outbox.take(self._channels, alerts, self._next, after, _now_ms())
         except (StoreError, FencedError) as failed:
             # Whether it took effect is not known, or somebody else did it: the store knows where to go on.
             self._note(str(failed))
+            self._waits_for = failed.found
             self._ending.wait(_PAUSE_S)
             self._rewind()
             return len(batch)
         self._next |= after
-        self._counts += counts
+        self._counts.update(counts)
+        for channel, told in taken.items():
+            self._by_channel[channel].update(told)
         for courier in self._couriers:
             courier.wake()
         return len(batch)
@@ -184,8 +205,10 @@ class Notifier:
             self._next.pop(place, None)
             self._next |= {each: offset for each, offset in (known | new).items() if each == place}
             partition.offset = self._next.get(place, -1)
+        self._waits_for = None if partitions else "no partitions are assigned"
 
     def _revoked(self, partitions: list[Any], _: bool) -> None:
+        self._waits_for = "no partitions are assigned"
         for partition in partitions:
             self._next.pop((partition.topic, partition.partition), None)
 
@@ -197,9 +220,11 @@ class Notifier:
     def _positions(self) -> dict[Place, int]:
         """Where the store says that taking stands, once it answers."""
         while True:
+            self.moved_at_s = time.monotonic()
             try:
                 return self._outbox.positions()
-            except StoreUnreachable:
+            except StoreUnreachable as away:
+                self._waits_for = away.found
                 if self._ending.wait(_PAUSE_S):
                     raise
 
@@ -210,18 +235,57 @@ class Notifier:
             and all(each.is_done() for each in self._couriers)
         )
 
+    def _look(self) -> None:
+        """Now and then: how far behind this is, and what waits in the outbox."""
+        self.moved_at_s = time.monotonic()
+        if self.moved_at_s - self._looked_at_s < _LOOK_EVERY_S:
+            return
+        self._looked_at_s = self.moved_at_s
+        self._lags = {place: lag for place, lag in self._consumer.lag().items() if lag is not None}
+        with contextlib.suppress(StoreError):  # whoever needs the store says that it is away
+            self._depths = self._outbox.depths()
+
+    def unready(self) -> str | None:
+        """Why no alerts are taken now; None where they are. For any thread."""
+        return self._waits_for
+
+    def series(self) -> Iterable[Series]:
+        """The notifier's metrics, for any thread."""
+        yield counter("notifier_alerts_total", "Alerts taken.", self._counts["alerts"])
+        yield counter("notifier_foreign_records_total", "Records no scorer wrote.", self._counts["others"])
+        told: dict[Labels, int] = {}
+        for channel, counts in self._by_channel.items():
+            told |= {(channel, "told"): counts["told"], (channel, "grouped"): counts["grouped"]}
+            told[channel, "suppressed"] = counts["repeats"]
+        yield counter("notifier_channel_alerts_total", "Alerts for a channel.", told, "channel", "result")
+        ends = {
+            (courier.channel, result.replace(" ", "_")): count
+            for courier in self._couriers
+            for result, count in courier.counts.items()
+        }
+        yield counter("notifications_total", "Attempts to tell.", ends, "channel", "result")
+        durations = {courier.channel: courier.durations for courier in self._couriers}
+        yield histogram("notification_duration_seconds", "How long channels took.", durations, "channel")
+        states = {(channel, state): 0 for channel in self._by_channel for state in (WAITING, FAILED)}
+        found = {(depth.channel, depth.state): depth for depth in self._depths}
+        depths = states | {key: depth.notifications for key, depth in found.items()}
+        yield gauge("outbox_notifications", "Notifications in the outbox.", depths, "channel", "state")
+        oldest = {key: depth.oldest_at_ms / 1_000 for key, depth in found.items()}
+        yield gauge("outbox_oldest_timestamp_seconds", "When the oldest came.", oldest, "channel", "state")
+        yield lag_series(self._lags)
+        yield from kafka_series({"consumer": [self._consumer.statistics]})
+
     def _summary(self) -> Summary:
-        for courier in self._couriers:
-            self._counts += courier.counts
-        taken = self._counts
+        ends = sum((courier.counts for courier in self._couriers), Counter[str]())
+        told = sum(self._by_channel.values(), Counter[str]())
         return Summary(
-            alerts=taken["alerts"],
-            others=taken["others"],
-            told=taken["told"],
-            repeats=taken["repeats"],
-            sent=taken["sent"],
-            put_off=taken["put off"],
-            failed=taken["failed"],
+            alerts=self._counts["alerts"],
+            others=self._counts["others"],
+            told=told["told"],
+            repeats=told["repeats"],
+            sent=ends["sent"],
+            put_off=ends["put off"],
+            failed=ends["failed"],
         )
 
 

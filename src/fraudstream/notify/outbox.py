@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from sqlalchemy import and_, delete, select
+from sqlalchemy import and_, delete, func, select
 
 from fraudstream.notify.declaration import Channel
-from fraudstream.notify.gather import SENT, tell
+from fraudstream.notify.gather import FAILED, SENT, WAITING, tell
 from fraudstream.notify.select import Taken
 from fraudstream.store import offsets
 from fraudstream.store.engine import Store
@@ -19,6 +20,15 @@ from fraudstream.store.offsets import Place
 from fraudstream.store.tables import notification_alerts, notification_repeats, notifications
 
 _REPEATS_KEPT_MS = 30 * 86_400_000
+
+
+class Depth(NamedTuple):
+    """How many notifications of a channel are in a state, and since when the oldest is there, epoch ms."""
+
+    channel: str
+    state: str
+    notifications: int
+    oldest_at_ms: int
 
 
 class Outbox:
@@ -50,7 +60,7 @@ class Outbox:
         believed: Mapping[Place, int],
         after: Mapping[Place, int],
         now_ms: int,
-    ) -> Counter[str]:
+    ) -> dict[str, Counter[str]]:
         """Puts alerts into the outbox and the offsets forward, both or neither.
 
         Args:
@@ -61,18 +71,24 @@ class Outbox:
             now_ms: The time by the clock.
 
         Returns:
-            How many alerts were `told` (put into a notification), and how many were `repeats` and left out.
+            By channel how many alerts were `told` (put into a notification), how many of them into one that
+            had others already (`grouped`), and how many were `repeats` and left out.
 
         Raises:
             FencedError: The offsets are elsewhere: another notifier has taken these alerts.
             StoreError: The store failed; whether both took effect is not known then.
         """
-        counts: Counter[str] = Counter()
         with self.store.begin() as connection:
             offsets.move_on(connection, self.notifier, believed, after)
-            for channel in channels:
-                counts += tell(connection, self.notifier, channel, alerts, now_ms)
-        return counts
+            return {each.name: tell(connection, self.notifier, each, alerts, now_ms) for each in channels}
+
+    def depths(self) -> list[Depth]:
+        """What waits and what has failed, by channel."""
+        c = notifications.c
+        found = select(c.channel, c.state, func.count(), func.min(c.created_at))
+        found = found.where(c.notifier == self.notifier, c.state.in_((WAITING, FAILED))).group_by(c.channel, c.state)
+        with self.store.begin(read_only=True) as connection:
+            return [Depth(*row) for row in connection.execute(found)]
 
     def forget(self, sent_before_ms: int, now_ms: int) -> None:
         """Deletes what was sent before then, and subjects that nothing was heard of for a month."""

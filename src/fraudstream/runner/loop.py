@@ -35,6 +35,7 @@ from fraudstream.runner.serving import Serving
 from fraudstream.runner.statistics import Meter, Statistics
 from fraudstream.runner.tally import Tally
 from fraudstream.state.state import State
+from fraudstream.telemetry.exporter import STUCK_AFTER_S
 from fraudstream.telemetry.series import Series
 from fraudstream.telemetry.stages import Stages
 
@@ -71,8 +72,10 @@ class StreamLoop:
         on_statistics: Told the statistics about once a second.
 
     Attributes:
-        moved_at_s: When the loop last went round, by the monotonic clock.
+        moved_at_s, stuck_after_s: As of `Watched` in `telemetry/exporter.py`.
     """
+
+    stuck_after_s = STUCK_AFTER_S
 
     def __init__(
         self,

@@ -6,7 +6,8 @@ that a person or a case system can act on what was let through.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,6 +26,8 @@ from fraudstream.kafka.tail import Record, TopicTail
 from fraudstream.models.scorer import OnnxScorer
 from fraudstream.plan.plan import Plan
 from fraudstream.settings import Settings
+from fraudstream.telemetry.exporter import STUCK_AFTER_S
+from fraudstream.telemetry.series import Series, counter
 
 CHUNK = 2_048
 _OUTCOMES = [outcome.value for outcome in Outcome]
@@ -77,7 +80,40 @@ class _Degraded(NamedTuple):
     timestamp_ms: int
 
 
-def rescore(plan: Plan, settings: Settings, model: OnnxScorer, *, since_ms: int | None = None) -> Rescored:
+class Progress:
+    """How far a rescoring has come.
+
+    Attributes:
+        done: What was done so far.
+        moved_at_s, stuck_after_s: As of `Watched` in `telemetry/exporter.py`.
+    """
+
+    stuck_after_s = STUCK_AFTER_S
+
+    def __init__(self) -> None:
+        self.done = Rescored()
+        self.moved_at_s = time.monotonic()
+
+    def add(self, scored: int, before: int, stricter: int) -> None:
+        """A part of the decisions was looked at."""
+        had = self.done
+        self.done = Rescored(had.scored + scored, had.before + before, had.stricter + stricter)
+        self.moved_at_s = time.monotonic()
+
+    def unready(self) -> None:
+        """It is at work from the beginning."""
+
+    def series(self) -> Iterable[Series]:
+        """What was done, as metrics, for any thread."""
+        done = self.done
+        results = {"scored": done.scored, "before": done.before}
+        yield counter("rescore_decisions_total", "Decisions made without the model.", results, "result")
+        yield counter("rescore_stricter_total", "Those it would have been stricter with.", done.stricter)
+
+
+def rescore(
+    plan: Plan, settings: Settings, model: OnnxScorer, *, since_ms: int | None = None, progress: Progress | None = None
+) -> Rescored:
     """Scores what a pipeline decided without its model, and was not scored since.
 
     Args:
@@ -85,6 +121,7 @@ def rescore(plan: Plan, settings: Settings, model: OnnxScorer, *, since_ms: int 
         settings: Which cluster.
         model: What is to score.
         since_ms: From which Kafka timestamp of decisions on; from the oldest kept unless said.
+        progress: Moved on while it is done.
 
     Raises:
         UsageError: The pipeline keeps no decisions with their features.
@@ -95,10 +132,10 @@ def rescore(plan: Plan, settings: Settings, model: OnnxScorer, *, since_ms: int 
     known = _scored_before(settings, pipeline, since_ms)
     decoder, decider = Decoder(pipeline.event), Decider(plan)
     producer = BulkProducer(settings)
-    scored = before = stricter = 0
+    progress = progress or Progress()
     for chunk in _chunks(_degraded(settings, pipeline, topic, since_ms)):
         new = [each for each in chunk if (each.decision.input.partition, each.decision.input.offset) not in known]
-        before += len(chunk) - len(new)
+        progress.add(0, len(chunk) - len(new), 0)
         if not new:
             continue
         decided = _decided(plan, decoder, new)
@@ -107,10 +144,10 @@ def rescore(plan: Plan, settings: Settings, model: OnnxScorer, *, since_ms: int 
         records = shadow_records(decided, score, decider, why=why, model=name, version=model.version)
         producer.send(pipeline.shadow.name, records)
         known |= {(each.decision.input.partition, each.decision.input.offset) for each in new}
-        scored += len(new)
-        stricter += int(np.count_nonzero(decider.decide(decided.rule_hits, score)[0] > decided.outcome))
+        stricter = int(np.count_nonzero(decider.decide(decided.rule_hits, score)[0] > decided.outcome))
+        progress.add(len(new), 0, stricter)
     producer.flush()
-    return Rescored(scored, before, stricter)
+    return progress.done
 
 
 def route_of_all(pipeline: Pipeline) -> str:

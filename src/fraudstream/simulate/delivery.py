@@ -14,6 +14,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fraudstream.simulate.labels import NEVER, LabelQueue
+from fraudstream.telemetry.exporter import STUCK_AFTER_S
+from fraudstream.telemetry.series import Series, counter, gauge
 
 TICK_S = 0.005
 """Paced events go out in ticks this long."""
@@ -100,6 +102,8 @@ class Delivery(Generic[B]):
         pace: None for as fast as it goes.
         stop: Set from outside to end early, with everything handed on so far complete.
         progress: Called a few times a second with the state.
+        done: What was handed on so far.
+        moved_at_s, stuck_after_s: As of `Watched` in `telemetry/exporter.py`.
     """
 
     emit: Callable[[B, slice], None]
@@ -108,15 +112,32 @@ class Delivery(Generic[B]):
     pace: Pace | None = None
     stop: threading.Event | None = None
     progress: Callable[[Delivered], None] | None = None
+    done: Delivered = field(default_factory=Delivered, init=False)
+    moved_at_s: float = field(default_factory=time.monotonic, init=False)
+    stuck_after_s: float = field(default=STUCK_AFTER_S, init=False)
     _begun_s: float = field(default=0.0, init=False)
+
+    def unready(self) -> str | None:
+        """Whether nothing was handed on yet. For any thread."""
+        return None if self.done.events else "nothing has been sent yet"
+
+    def series(self) -> Iterable[Series]:
+        """What was handed on, as metrics, for any thread."""
+        done = self.done
+        yield counter("sent_events_total", "Events sent.", done.events)
+        yield counter("sent_frauds_total", "Fraudulent ones among them.", done.fraud)
+        yield counter("sent_labels_total", "Labels sent.", done.labels)
+        newest = None if done.last_at_ms is None else done.last_at_ms / 1_000
+        yield gauge("sent_newest_event_timestamp_seconds", "Event time of the newest one.", newest)
 
     def run(self, batches: Iterable[B]) -> Delivered:
         """Hands on all batches, and every label that becomes due before the last event."""
-        done = Delivered()
+        done = self.done
         stop = self.stop or threading.Event()
         self._begun_s = time.monotonic()
         ready = prefetch(batches, stop) if self.pace else batches
         for batch in ready:
+            self.moved_at_s = time.monotonic()
             if not len(batch):
                 continue
             if self.labels is not None and batch.ids is not None:
@@ -142,6 +163,7 @@ class Delivery(Generic[B]):
         at, sent = batch.event_at_ms, 0
         shown = time.monotonic()
         while sent < len(at) and not stop.is_set():
+            self.moved_at_s = time.monotonic()
             now_ms = pace.now_ms()
             due = int(np.searchsorted(at, now_ms, side="right"))
             if due > sent:

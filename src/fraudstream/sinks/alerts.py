@@ -7,7 +7,7 @@ at least once. A system that knows a document by its id has it once.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fraudstream.define.pipeline import Pipeline
@@ -18,6 +18,7 @@ from fraudstream.sinks.delivery import Refused, Sink, SinkUnavailable
 from fraudstream.sinks.loop import next_offsets
 from fraudstream.store import offsets
 from fraudstream.store.engine import Store
+from fraudstream.telemetry.series import Series, counter
 
 
 class AlertTarget:
@@ -80,6 +81,11 @@ class AlertTarget:
         self.delivered += len(alerts) - len(refused)
         self.refused += len(refused)
         self.others += others
+
+    def series(self) -> Iterable[Series]:
+        """What became of the alerts."""
+        counts = {"delivered": self.delivered, "refused": self.refused, "foreign": self.others}
+        yield counter("sink_alerts_total", "Alerts by what became of them.", counts, "result")
 
     def _read(self, records: Sequence[Record]) -> tuple[list[Document], int]:
         alerts: list[Document] = []

@@ -6,7 +6,7 @@ the other. Reading goes on from the one that is behind, and what the other has a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -27,6 +27,7 @@ from fraudstream.sinks.loop import Pace, next_offsets
 from fraudstream.sinks.records import Parser, decision_routes, parsers
 from fraudstream.store.instant import Instant
 from fraudstream.store.tables import decisions
+from fraudstream.telemetry.series import Series, counter
 from fraudstream.units import MILLISECONDS, parse_duration
 
 PACE = Pace(records=50_000, wait_s=10.0)
@@ -132,6 +133,10 @@ class LakeTarget:
         """Compacts every table and deletes what was kept long enough."""
         for table in self.tables.values():
             table.tidy()
+
+    def series(self) -> Iterable[Series]:
+        """How many rows were written, by table."""
+        yield counter("sink_rows_total", "Rows written.", self.rows, "table")
 
     def _belongs(self, name: str, topic: str) -> bool:
         return (topic == self._input) == (name == "events")

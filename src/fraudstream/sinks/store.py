@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import select
 
@@ -22,7 +22,8 @@ from fraudstream.sinks.records import parsers
 from fraudstream.store import offsets
 from fraudstream.store.bulk import Row, insert_rows, make_partitions
 from fraudstream.store.engine import Store
-from fraudstream.store.tables import decisions, metadata, versions
+from fraudstream.store.tables import alerts, dead_letters, decisions, labels, metadata, versions
+from fraudstream.telemetry.series import Series, counter
 
 PACE = Pace(records=10_000, wait_s=0.2)
 
@@ -47,7 +48,8 @@ class StoreTarget:
         self._believed: dict[offsets.Place, int] = {}
         self._days: set[str] = set()
         self._decided_at = decisions.columns.keys().index("decided_at")
-        self.rows: dict[str, int] = defaultdict(int)
+        tables = (decisions, alerts, labels, dead_letters)
+        self.rows: dict[str, int] = {table.name: 0 for table in tables}
 
     @property
     def topics(self) -> list[str]:
@@ -82,6 +84,10 @@ class StoreTarget:
         self._believed |= after
         for name, found in rows.items():
             self.rows[name] += len(found)
+
+    def series(self) -> Iterable[Series]:
+        """How many rows were written, by table."""
+        yield counter("sink_rows_total", "Rows written.", self.rows, "table")
 
     def _rows(self, records: Sequence[Record]) -> dict[str, list[Row]]:
         rows: dict[str, list[Row]] = defaultdict(list)

@@ -22,18 +22,20 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 STUCK_AFTER_S = 120.0
-"""A loop that did not move for so long is stuck. Waiting for Kafka, a database or work counts as moving: the longest
-that a loop is away, while a producer is rebuilt without a broker, is half of it."""
+"""A loop that did not move for so long is stuck, where it does not say otherwise. Waiting for Kafka, a database or work
+counts as moving: the longest that a scorer is away, while its producers are rebuilt without a broker, is half of it."""
 
 
 class Watched(Protocol):
-    """A process's loop, as it is seen from outside. Everything here is called on other threads than the loop's.
+    """A process's loop, as it is seen from outside. Everything here is called on other threads than the loop's."""
 
-    Attributes:
-        moved_at_s: When the loop last went round, by the monotonic clock.
-    """
+    @property
+    def moved_at_s(self) -> float:
+        """When the loop last went round, by the monotonic clock."""
 
-    moved_at_s: float
+    @property
+    def stuck_after_s(self) -> float:
+        """For how long it may not move before it counts as stuck."""
 
     def unready(self) -> str | None:
         """Why it cannot do its work now; None where it can."""
@@ -97,7 +99,7 @@ class Exporter:
         if self._watched is None:
             return None
         idle_s = time.monotonic() - self._watched.moved_at_s
-        return f"the loop has not moved for {idle_s:.0f} s" if idle_s > STUCK_AFTER_S else None
+        return f"the loop has not moved for {idle_s:.0f} s" if idle_s > self._watched.stuck_after_s else None
 
     def unready(self) -> str | None:
         """Why the process cannot do its work now; None where it can."""
