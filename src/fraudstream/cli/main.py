@@ -19,6 +19,7 @@ LazyGroup.table = {
     "explain": LazyCommand("fraudstream.cli.explain", "Show what a pipeline does, as text a reviewer reads."),
     "diff": LazyCommand("fraudstream.cli.diff", "Show what changes between two pipelines, and for stored state."),
     "doctor": LazyCommand("fraudstream.cli.doctor", "Find what is wrong around a pipeline, and what to do about it."),
+    "status": LazyCommand("fraudstream.cli.status", "Show how pipelines stand, on one screen."),
     "kafka": LazyCommand("fraudstream.cli.kafka", "Start, stop and clean a local Apache Kafka."),
     "topics": LazyCommand("fraudstream.cli.topics", "Create and list topics."),
     "run": LazyCommand("fraudstream.cli.run", "Score a pipeline's topics, exactly once, until stopped."),

@@ -147,7 +147,7 @@ class KafkaAdmin:
         reader = build(Consumer, self._settings, config)
         doing = f"Reading the offsets of group {group_id}"
         try:
-            answered = self._patiently(doing, lambda: reader.committed(partitions, self._timeout_s))
+            answered = self.patiently(doing, lambda: reader.committed(partitions, self._timeout_s))
         finally:
             reader.close()
         return {(p.topic, p.partition): p for p in answered if p.offset >= 0}
@@ -163,7 +163,7 @@ class KafkaAdmin:
             futures = self._client.describe_consumer_groups([group_id], request_timeout=self._timeout_s)
             return futures[group_id].result().members
 
-        found = self._patiently(f"Describing the group {group_id}", members, unless=KafkaError.GROUP_ID_NOT_FOUND)
+        found = self.patiently(f"Describing the group {group_id}", members, unless=KafkaError.GROUP_ID_NOT_FOUND)
         return {member.member_id: member.group_instance_id for member in found or ()}
 
     def _offsets(self, names: Iterable[str], spec: Any) -> dict[tuple[str, int], int]:
@@ -176,8 +176,14 @@ class KafkaAdmin:
             for p, future in futures.items()
         }
 
-    def _patiently(self, doing: str, question: Callable[[], Any], unless: int | None = None) -> Any:
-        """As `_asked`, again while the cluster, new or just started, still looks for the group's coordinator."""
+    def patiently(self, doing: str, question: Callable[[], Any], unless: int | None = None) -> Any:
+        """The answer, asked for again while the cluster, new or just started, still looks for a group's coordinator.
+
+        Args:
+            doing: What is being done, for the error.
+            question: Raises Kafka's errors.
+            unless: The error that means None.
+        """
         deadline = time.monotonic() + self._timeout_s
         while True:
             try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
 
 from fraudstream.kafka.admin import KafkaAdmin
@@ -71,14 +71,16 @@ class KafkaInspector:
 
     def group(self, group_id: str) -> Group:
         """Who is in a group."""
-        asked = self._client.describe_consumer_groups([group_id], request_timeout=self._timeout_s)[group_id]
-        try:
-            found = asked.result()
-        except KafkaException as failed:
-            if failed.args[0].name() == "GROUP_ID_NOT_FOUND":
-                return Group("none", ())
-            raise explain(self._settings, failed.args[0], f"Describing the group {group_id}") from None
-        state = "none" if found.state.name == "DEAD" else found.state.name.lower()
+
+        def describe() -> Any:
+            asked = self._client.describe_consumer_groups([group_id], request_timeout=self._timeout_s)
+            return asked[group_id].result()
+
+        doing = f"Describing the group {group_id}"
+        found = self._admin.patiently(doing, describe, unless=KafkaError.GROUP_ID_NOT_FOUND)
+        if found is None or found.state.name == "DEAD":
+            return Group("none", ())
+        state = found.state.name.lower()
         return Group(state, tuple(f"{each.client_id} at {each.host.lstrip('/')}" for each in found.members))
 
     def allowed(self, topics: Iterable[str]) -> dict[str, frozenset[str]]:

@@ -22,6 +22,12 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
 
 
+def known_names(folder: Path = USERS_FOLDER) -> tuple[str, ...]:
+    """The names of the user's own pipelines and the shipped ones, sorted."""
+    own = {path.stem for path in folder.glob("*.yaml")} if folder.is_dir() else set()
+    return tuple(sorted({*names(), *own}))
+
+
 def find_path(name_or_path: str | Path, folder: Path = USERS_FOLDER) -> Path:
     """The file of a pipeline.
 
@@ -43,10 +49,9 @@ def find_path(name_or_path: str | Path, folder: Path = USERS_FOLDER) -> Path:
         path = place / f"{text}.yaml"
         if text and path.is_file():
             return path
-    own = (path.stem for path in folder.glob("*.yaml")) if folder.is_dir() else ()
     raise UsageError(
         f"There is no pipeline {text!r}.",
-        f"{suggestion(text, {*names(), *own})} A file of your own is given by its path, ending in .yaml.",
+        f"{suggestion(text, known_names(folder))} A file of your own is given by its path, ending in .yaml.",
     )
 
 
