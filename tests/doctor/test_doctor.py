@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from fraudstream.define.decision import ModelRef
+from fraudstream.define.pipeline import Format
 from fraudstream.doctor import machine, scorers
 from fraudstream.doctor.examine import Examined, examine
 from fraudstream.doctor.finding import Check, Finding, Level, Subject, ok
@@ -23,6 +24,7 @@ from fraudstream.pipelines import find_plan
 from fraudstream.settings import Settings, load_settings
 from fraudstream.store.engine import connect
 from fraudstream.store.migrate import upgrade
+from fraudstream.tokens.keys import make_keys
 from runner import small, tiny_model
 from runner.workbench import Workbench
 
@@ -269,3 +271,27 @@ def test_two_scorers_where_one_has_to_own_all_partitions_are_told(bench: Workben
     assert "shop_count" in found.found
     for each in both:
         each.close()
+
+
+def test_a_registry_that_is_missing_or_away_is_told(bench: Workbench) -> None:
+    away = {"FRAUDSTREAM_SCHEMA_REGISTRY_URL": "http://127.0.0.1:1"}
+    found = only(examine(subject(bench, **away)), "schema registry", Level.ERROR)
+    assert "The schema registry at http://127.0.0.1:1 did not give" in found.found
+    bench.change(input=msgspec.structs.replace(bench.pipeline.input, format=Format.AVRO))
+    assert "Set schema_registry_url" in only(examine(subject(bench)), "schema registry", Level.ERROR).advice
+
+
+def test_token_keys_that_are_missing_or_no_keys_are_told(bench: Workbench) -> None:
+    fields = (*small.EVENT.fields[:3], msgspec.structs.replace(small.EVENT.fields[3], sensitive=True))
+    event = msgspec.structs.replace(small.EVENT, fields=(*fields, *small.EVENT.fields[4:]))
+    bench.change(event=event)
+    assert wrong(examine(subject(bench))) == []
+    keys = bench.folder / "keys.toml"
+    keys.write_text("[keys]\n")
+    keys.chmod(0o600)
+    named = {"FRAUDSTREAM_TOKEN_KEYS_FILE": "keys.toml"}
+    assert str(keys) in only(examine(subject(bench, **named)), "token keys", Level.ERROR).found
+    keys.unlink()
+    make_keys(keys)
+    assert wrong(examine(subject(bench, **named))) == []
+    assert not (bench.folder / ".fraudstream" / "token-keys.toml").exists()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from fraudstream.doctor.finding import ASK_S, Finding, Subject, ok, warning
 from fraudstream.errors import TopicError
 from fraudstream.kafka.transactions import TransactionalProducer
+from fraudstream.tokens.source import is_here
 
 TRANSACTION_LOG = "transaction.state.log.replication.factor"
 OFFSETS_LOG = "offsets.topic.replication.factor"
@@ -23,7 +24,7 @@ def cluster(subject: Subject) -> Iterator[Finding]:
     text = (
         f"{brokers} broker{'s' if brokers != 1 else ''} of {found.id} at {', '.join(found.brokers)}, {took_ms:.0f} ms"
     )
-    if subject.settings.security_protocol in ("PLAINTEXT", "SASL_PLAINTEXT") and not _is_near(found.brokers):
+    if subject.settings.security_protocol in ("PLAINTEXT", "SASL_PLAINTEXT") and not is_here(",".join(found.brokers)):
         yield warning(
             f"{text}: transactions travel unencrypted ({subject.settings.security_protocol}).",
             "Set security_protocol to SSL or SASL_SSL, and tls_ca_file.",
@@ -53,7 +54,3 @@ def transactions(subject: Subject) -> Iterator[Finding]:
     finally:
         producer.close()
     yield ok(f"Transactions can be made as {transactional_id}.")
-
-
-def _is_near(brokers: tuple[str, ...]) -> bool:
-    return all(broker.startswith(("localhost:", "127.", "[::1]")) for broker in brokers)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from fraudstream.doctor import cluster, folders, machine, model, outputs, scorers, storage, topics
+from fraudstream.doctor import cluster, events, folders, machine, model, outputs, scorers, storage, topics
 from fraudstream.doctor.finding import Check, Finding, Level, Subject, error
 from fraudstream.errors import BrokerUnreachable, FraudstreamError
 from fraudstream.in_time import ask_all
@@ -26,6 +26,8 @@ CHECKS = (
     Check("scorers", scorers.group, of_pipeline=True, of_kafka=True),
     Check("open transactions", scorers.hanging, of_pipeline=True, of_kafka=True),
     Check("clock", machine.clock, of_pipeline=True, of_kafka=True),
+    Check("schema registry", events.registry),
+    Check("token keys", events.tokens, of_pipeline=True),
     Check("model", model.model, of_pipeline=True),
     Check("snapshots", folders.snapshots, of_pipeline=True),
     Check("store", storage.store),

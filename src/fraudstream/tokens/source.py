@@ -28,7 +28,7 @@ def keys_of(settings: Settings) -> TokenKeys:
         return read_keys(path, settings.origin("token_keys_file"))
     path = settings.project_folder / MADE_HERE
     if not path.exists():
-        if not _is_here(settings.bootstrap_servers):
+        if not is_here(settings.bootstrap_servers):
             raise SettingError(
                 f"The pipeline has sensitive fields, and no token keys are set for the Kafka at "
                 f"{settings.bootstrap_servers}.",
@@ -44,5 +44,6 @@ def keys_of(settings: Settings) -> TokenKeys:
     return read_keys(path, "the project folder")
 
 
-def _is_here(bootstrap_servers: str) -> bool:
+def is_here(bootstrap_servers: str) -> bool:
+    """Whether these addresses, separated by commas, are of this machine."""
     return all(address.strip().startswith(_THIS_MACHINE) for address in bootstrap_servers.split(","))
