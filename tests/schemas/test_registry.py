@@ -53,7 +53,10 @@ def test_avro_is_scored(settings: Settings, tmp_path: Path, unique_id: str) -> N
     }  # fmt: skip
     assert [each["decision"]["features"]["card_count"] for each in bench.decisions()[-3:]] == [16, 17, 17]
     (seen,) = events.registry(Subject(settings, find_plan(bench.file), None, tmp_path))
-    assert (seen.level, seen.found) == (Level.OK, f"{settings.schema_registry_url} answers; {topic}-value has 1 versions.")
+    assert (seen.level, seen.found) == (
+        Level.OK,
+        f"{settings.schema_registry_url} answers; {topic}-value has 1 versions.",
+    )
 
 
 def test_a_schema_evolves(settings: Settings, tmp_path: Path, unique_id: str) -> None:
