@@ -150,6 +150,8 @@ def test_rows_are_the_decisions_with_worker_and_database_killed_on_the_way(
     wait_for_rows(postgres, worker, name, table, EVENTS + 10)
 
     assert compare(bench, postgres, bench.scores, table, "decision_sequence") == EVENTS + 10
+    of_money = f"information_schema.columns WHERE table_name = '{table}' AND data_type = 'numeric'"
+    assert {(each["numeric_precision"], each["numeric_scale"]) for each in rows(postgres, of_money, "1")} == {(19, 2)}
 
     aside = [dict(message.headers() or []) for message in bench.read(f"{name}-dead-letters")]
     assert [each["__connect.errors.topic"].decode() for each in aside] == [bench.scores] * 2

@@ -142,9 +142,10 @@ def _value(kind: ValueType) -> Schema:
 
 
 def _decimal(scale: int) -> Schema:
+    """As many digits as the 64 bits of minor units have."""
     return {
         "type": "bytes", "name": "org.apache.kafka.connect.data.Decimal", "version": 1,
-        "parameters": {"scale": str(scale), "connect.decimal.precision": "18"},
+        "parameters": {"scale": str(scale), "connect.decimal.precision": "19"},
     }  # fmt: skip
 
 
