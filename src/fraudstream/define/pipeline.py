@@ -39,6 +39,8 @@ class Format(StrEnum):
     JSON = "json"
     AVRO = "avro"
     """Avro with its writer's schema in a schema registry: Confluent's wire format."""
+    PROTOBUF = "protobuf"
+    """Protocol Buffers with the schema in a schema registry: Confluent's wire format."""
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -6,15 +6,13 @@ before (an alias in the writer's schema). What nobody wants is passed over.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
-from fraudstream.engine.avro_schema import TIMES, AvroField, AvroType
+from fraudstream.engine.avro_schema import TIMES, AvroType
 from fraudstream.engine.kernels import avro_scan as op
 from fraudstream.engine.kernels.fingerprint import fingerprint
 from fraudstream.engine.kernels.scan_memory import address
-from fraudstream.engine.schemas import SchemaUnusable
+from fraudstream.engine.wanted import Wanted, require_columns
 from fraudstream.schema.columns import ColumnSpec, columns_of
 from fraudstream.schema.event import Event, FieldType, TimeFormat
 
@@ -38,51 +36,6 @@ class Compiled:
         self.symbols = symbols
 
 
-@dataclass(slots=True)
-class Wanted:
-    """What is wanted of a value: which columns read it, and what is wanted inside it."""
-
-    columns: list[int] = field(default_factory=list)
-    inside: dict[str, Wanted] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, columns: tuple[ColumnSpec, ...]) -> Wanted:
-        """The tree of all columns' paths."""
-        root = cls()
-        for index, spec in enumerate(columns):
-            for path in spec.paths:
-                place = root
-                for name in path.split("."):
-                    place = place.inside.setdefault(name, cls())
-                place.columns.append(index)
-        return root
-
-    def of_fields(self, fields: list[AvroField]) -> list[Wanted | None]:
-        """What is wanted of each field of a record, by its name and by those it had that no other field has."""
-        taken = {each.names[0] for each in fields}
-        found = []
-        for each in fields:
-            names = [each.names[0], *(name for name in each.names[1:] if name not in taken)]
-            taken.update(names)
-            found.append(_merged([self.inside[name] for name in names if name in self.inside]))
-        return found
-
-    def all_columns(self) -> list[int]:
-        """Those that read it or anything inside it."""
-        return [*self.columns, *(index for each in self.inside.values() for index in each.all_columns())]
-
-
-def _merged(several: list[Wanted]) -> Wanted | None:
-    if len(several) < 2:
-        return several[0] if several else None
-    names = dict.fromkeys(name for each in several for name in each.inside)
-    inside = {name: _merged([each.inside[name] for each in several if name in each.inside]) for name in names}
-    return Wanted(
-        [index for each in several for index in each.columns],
-        {name: found for name, found in inside.items() if found is not None},
-    )
-
-
 def compile_avro(schema: AvroType, event: Event) -> Compiled:
     """The program for the records of a schema.
 
@@ -97,7 +50,8 @@ def compile_avro(schema: AvroType, event: Event) -> Compiled:
     compiler = _Compiler(columns)
     compiler.emit(schema, Wanted.of(columns))
     compiler.add(op.END)
-    compiler.check(schema, [each.name for each in event.fields if each.type is FieldType.LOCATION and each.required])
+    names = [each.names[0] for each in schema.fields]
+    require_columns(event, compiler.found, compiler.clashes, schema.name, names)
     if len(compiler.code) > _MOST_CODE:
         return Compiled([(op.GIVE_UP, 0, 0, 0)], [], b"")
     return Compiled(compiler.code, compiler.table, bytes(compiler.symbols))
@@ -109,8 +63,8 @@ class _Compiler:
         self.code: list[tuple[int, int, int, int]] = []
         self.table: list[int] = []
         self.symbols = bytearray()
-        self._found: set[int] = set()
-        self._clashes: dict[int, str] = {}
+        self.found: set[int] = set()
+        self.clashes: dict[int, str] = {}
         self._open: list[AvroType] = []
 
     def add(self, what: int, a: int = 0, b: int = 0, c: int = 0) -> int:
@@ -131,29 +85,10 @@ class _Compiler:
         elif kind.kind != "null":
             self._scalar(kind, wanted)
 
-    def check(self, schema: AvroType, places: list[str]) -> None:
-        """Makes sure every column can be had, and of each place a name or both coordinates.
-
-        Raises:
-            SchemaUnusable: It is not so.
-        """
-        found = {self._columns[index].name for index in self._found}
-        for index, spec in enumerate(self._columns):
-            is_needed = spec.required or (spec.name in places and not {f"{spec.name}.lat", f"{spec.name}.lon"} <= found)
-            if index in self._found or (spec.location is not None and not is_needed):
-                continue
-            if index in self._clashes:
-                raise SchemaUnusable(
-                    f"{spec.paths[0]}: {schema.name} has {self._clashes[index]} there; {_expected(spec)} is expected"
-                )
-            if is_needed:
-                names = ", ".join(each.names[0] for each in schema.fields)
-                raise SchemaUnusable(f"{spec.paths[0]}: required, and {schema.name} has no such field (it has {names})")
-
     def _give_up(self, wanted: Wanted | None) -> None:
         self.add(op.GIVE_UP)
         if wanted is not None:
-            self._found.update(wanted.all_columns())
+            self.found.update(wanted.all_columns())
 
     def _union(self, kind: AvroType, wanted: Wanted | None) -> None:
         at = len(self.table)
@@ -171,7 +106,9 @@ class _Compiler:
         if wanted is not None and not self._is_object(wanted, kind):
             return
         self._open.append(kind)
-        of_fields = [None] * len(kind.fields) if wanted is None else wanted.of_fields(kind.fields)
+        of_fields = (
+            [None] * len(kind.fields) if wanted is None else wanted.of_fields([each.names for each in kind.fields])
+        )
         for each, inner in zip(kind.fields, of_fields, strict=True):
             self.emit(each.type, inner)
         self._open.pop()
@@ -201,7 +138,7 @@ class _Compiler:
         """Something else is wanted here."""
         self.add(op.GIVE_UP)
         for index in columns:
-            self._clashes.setdefault(index, str(kind))
+            self.clashes.setdefault(index, str(kind))
 
     def _scalar(self, kind: AvroType, wanted: Wanted | None) -> None:
         if wanted is None:
@@ -218,7 +155,7 @@ class _Compiler:
             if place:
                 self.add(op.AGAIN)
             self.add(reading[0], index, *reading[1:])
-            self._found.add(index)
+            self.found.add(index)
 
     def _reading(self, kind: AvroType, spec: ColumnSpec) -> tuple[int, ...] | None:
         """What reads a value into a column, without the column; None where it is of another type."""
@@ -289,10 +226,3 @@ def _passing(kind: AvroType) -> tuple[int, ...]:
             return op.SKIP_ENUM, len(kind.symbols)
         case _:
             return op.SKIP_FIXED, {"float": 4, "double": 8}.get(kind.kind, kind.size)
-
-
-def _expected(spec: ColumnSpec) -> str:
-    if spec.type is FieldType.TIMESTAMP and spec.format is TimeFormat.ISO8601:
-        return "a timestamp's logical type, or a string of ISO 8601,"
-    article = "an" if spec.type.value[0] in "aeiou" else "a"
-    return f"{article} {spec.type.value}"

@@ -23,6 +23,8 @@ from fraudstream.engine.decode_cells import Bytes, Matrices, joined
 from fraudstream.engine.decode_values import Refused, Value
 from fraudstream.engine.event_json import EventWriter
 from fraudstream.engine.kernels.avro_scan import scan_avro
+from fraudstream.engine.protobuf_read import ProtobufReader
+from fraudstream.engine.protobuf_schema import ProtobufSchema
 from fraudstream.engine.reject import Reject, RejectClass
 from fraudstream.engine.schemas import Schemas, SchemaUnusable
 from fraudstream.schema.event import Event
@@ -146,6 +148,9 @@ class FramedDecoder(Decoder):
         try:
             if schema.kind != self._form.upper():
                 raise SchemaUnusable(f"it is {schema.kind}, and the topic's format is {self._form}")
+            if self._form is Format.PROTOBUF:
+                read = ProtobufReader(ProtobufSchema(schema.text, schema.references), schema_id, self._event)
+                return Reader(lambda record: read(record, HEADER_BYTES))
             parsed = parse_avro(schema.text, [text for _, text in schema.references])
             compiled = compile_avro(parsed, self._event)
         except SchemaUnusable as unusable:
