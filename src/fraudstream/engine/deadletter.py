@@ -14,6 +14,8 @@ from fraudstream.tokens.keys import TokenKeys
 
 LARGEST_VALUE = 65_536
 """How many of a record's bytes a dead letter carries."""
+NOTE = b'{"redriven":'
+"""What a note begins with that stands among dead letters, and says of one that it was sent through again."""
 
 
 def dead_letter(

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from fraudstream.define.pipeline import Form, Pipeline, Route, Selection
+from fraudstream.engine.deadletter import NOTE
 from fraudstream.engine.decode_values import parse_iso
 from fraudstream.errors import UsageError
 from fraudstream.sinks.events import EventReader, json_text
@@ -257,6 +258,8 @@ def _dead_letter(pipeline: Pipeline) -> Parser:
     decode = msgspec.json.Decoder(_DeadLetter).decode
 
     def read(topic: str, partition: int, offset: int, key: bytes | None, value: bytes) -> Parsed:
+        if value.startswith(NOTE):
+            return Parsed(None)
         letter = decode(value)
         if letter.pipeline != pipeline.name:
             return Parsed(None)
