@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 import time
@@ -16,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from fraudstream.define.decision import ModelRef
 from fraudstream.define.pipeline import Format
-from fraudstream.doctor import machine, scorers
+from fraudstream.doctor import folders, machine, scorers
 from fraudstream.doctor.examine import Examined, examine
 from fraudstream.doctor.finding import Check, Finding, Level, Subject, ok
 from fraudstream.errors import BrokerUnreachable
@@ -182,10 +183,13 @@ def test_a_snapshot_that_is_damaged_or_of_another_definition_is_told(bench: Work
     values, keys = small.events(60)
     bench.produce(bench.pipeline.input.name, values, keys)
     small.score_here(bench)
+    (path,) = (bench.folder / ".fraudstream" / "state").glob("*/*.snapshot")
+    now = time.time()
+    os.utime(path, (now, now - 2 * 86_400))
+    assert "48.0 h old" in only(examine(subject(bench)), "snapshots", Level.WARNING).found
     longer = msgspec.structs.replace(small.FEATURES[0], over="2h")
     bench.change(features=(longer, small.FEATURES[1]))
     assert "--rebuild-state" in only(examine(subject(bench)), "snapshots", Level.ERROR).advice
-    (path,) = (bench.folder / ".fraudstream" / "state").glob("*/*.snapshot")
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     assert "checksum" in only(examine(subject(bench)), "snapshots", Level.WARNING).found
 
@@ -217,6 +221,13 @@ def test_what_is_wrong_with_files_is_told(bench: Workbench) -> None:
     assert f"{bench.folder / 'file'} is not a folder" in said["disk"]
     assert "fraudstream notify check" in said["channels"]
     assert "fraudstream sink check" in said["sinks"]
+
+
+def test_a_disk_that_fills_up_is_told_before_it_is_full(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "_LITTLE_ROOM_BYTES", 1 << 60)
+    assert "GiB are free" in only(examine(subject(bench)), "disk", Level.WARNING).found
+    monkeypatch.setattr(folders, "_NO_ROOM_BYTES", 1 << 60)
+    assert "Make room" in only(examine(subject(bench)), "disk", Level.ERROR).advice
 
 
 def test_libraries_older_than_declared_are_named(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def secrets(subject: Subject) -> Iterator[Finding]:
             f"Run `chmod 600 {path}`, and use another secret if somebody may have read it.",
         )
     if not open_to:
-        named = ", ".join(str(path) for path in there.values()) or "There is none"
+        named = ", ".join(str(path) for path in there.values())
         yield ok(f"Files of secrets are their owner's alone: {named}." if there else "There is no file of secrets.")
 
 
