@@ -60,7 +60,8 @@ def worker(
     }
     worker = ConnectWorker(
         tmp_path_factory.mktemp("worker"), bench.settings.bootstrap_servers, environ,
-        "session.timeout.ms=6000", "offset.flush.interval.ms=500", "group.id=connected",
+        "plugin.discovery=service_load", "session.timeout.ms=6000", "offset.flush.interval.ms=500",
+        "group.id=connected",
         *(f"{kind}.storage.topic=connected-{kind}" for kind in ("config", "offset", "status")),
     )  # fmt: skip
     worker.start()
@@ -76,7 +77,7 @@ def rows(postgres: PostgresServer, table: str, order: str) -> list[dict[str, Any
 def count(postgres: PostgresServer, table: str) -> int:
     """How many rows there are; none without a table."""
     try:
-        return len(rows(postgres, table, "1"))
+        return int(rows(postgres, f"(SELECT count(*) AS n FROM {table}) AS counted", "1")[0]["n"])
     except psycopg.errors.UndefinedTable:
         return 0
 

@@ -15,6 +15,7 @@ from connect import DEPLOY
 from fraudstream.define.pipeline import DEFAULT_ROUTES, Form, Pipeline, Route, Selection
 from fraudstream.define.write import to_yaml
 from fraudstream.kafka.jars import KAFKA_VERSION
+from fraudstream.pipelines import names
 from fraudstream.plan.compile import plan_of
 from fraudstream.schema.event import Event, Field, FieldType, TimeFormat
 from fraudstream.sinks.connect import columns_of
@@ -29,6 +30,15 @@ SINKS = ("jdbc", "s3", "elasticsearch", "hdfs")
 @pytest.mark.parametrize("sink", SINKS)
 def test_the_ready_files_are_what_the_command_prints(sink: str, command: Command) -> None:
     assert (DEPLOY / f"retail-{sink}.json").read_text() == command("connect", "retail", "--to", sink).stdout
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_shipped_pipeline_has_a_configuration_for_every_sink(name: str, command: Command) -> None:
+    for sink in SINKS:
+        made = json.loads(command("connect", name, "--to", sink).stdout)
+        schema = json.loads(made["value.converter.schema.content"])
+        columns = list(columns_of(schema))
+        assert len(columns) == len(set(columns)) > 10
 
 
 OF_KAFKA = re.compile(
