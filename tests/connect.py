@@ -68,7 +68,7 @@ class ConnectWorker:
         self._properties.write_text("\n".join(lines))
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, timeout_s: float = 60) -> None:
+    def start(self, timeout_s: float = 120) -> None:
         """Starts it and waits until it answers."""
         java = ["-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", f"{self._jars / 'worker'}/*"]
         java += [f"-Dlog4j2.configurationFile={DEPLOY / 'log4j2.properties'}"]

@@ -84,7 +84,7 @@ def count(postgres: PostgresServer, table: str) -> int:
 
 def wait_for_rows(postgres: PostgresServer, worker: ConnectWorker, name: str, table: str, least: int) -> None:
     """Waits until so many rows are there; a task that stopped is started again, as the page says."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while count(postgres, table) < least:
         if worker.failures(name):
             worker.ask("POST", f"/connectors/{name}/restart?includeTasks=true&onlyFailed=true")

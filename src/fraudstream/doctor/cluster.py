@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fraudstream.doctor.finding import ASK_S, Finding, Subject, ok, warning
 from fraudstream.errors import TopicError
 from fraudstream.kafka.transactions import TransactionalProducer
 from fraudstream.tokens.source import is_here
 
-TRANSACTION_LOG = "transaction.state.log.replication.factor"
-OFFSETS_LOG = "offsets.topic.replication.factor"
+LOGS = {
+    "__transaction_state": "transaction.state.log.replication.factor",
+    "__consumer_offsets": "offsets.topic.replication.factor",
+}
+"""Kafka's own topics of transactions and offsets, and the brokers' settings that say how many copies they get."""
 _ENOUGH_COPIES = 3
 
 
@@ -31,17 +34,26 @@ def cluster(subject: Subject) -> Iterator[Finding]:
         )
     else:
         yield ok(f"{text}.")
+    there = subject.admin.topics(internal=True)
+    copies = {name: there[name].replicas for name in LOGS if name in there}
     try:
         kept = subject.inspector.broker_settings()
     except TopicError:
-        return  # this user may not see it, and need not
-    for name in (TRANSACTION_LOG, OFFSETS_LOG):
-        copies = int(kept.get(name, _ENOUGH_COPIES))
-        if copies < min(brokers, _ENOUGH_COPIES):
+        kept = {}  # this user may not see it, and need not
+    # Before the first scorer runs there is no such topic yet, only what it will be made with.
+    copies |= {name: int(kept[key]) for name, key in LOGS.items() if name not in copies and key in kept}
+    yield from thin(brokers, copies)
+
+
+def thin(brokers: int, copies: Mapping[str, int]) -> Iterator[Finding]:
+    """Which of Kafka's own topics, by their copies, would be lost with fewer brokers than need be."""
+    enough = min(brokers, _ENOUGH_COPIES)
+    for name, found in copies.items():
+        if found < enough:
             yield warning(
-                f"The brokers make {copies} cop{'y' if copies == 1 else 'ies'} of what {name} is about.",
-                f"Set it to {min(brokers, _ENOUGH_COPIES)} before the first scorer runs; for a topic that exists, "
-                "reassign its partitions with Kafka's `kafka-reassign-partitions.sh`.",
+                f"{name}, on which exactly-once rests, has {found} of {enough} copies it should have.",
+                f"Set {LOGS[name]}={enough} before a first scorer runs; later, give the topic more copies with Kafka's "
+                "`kafka-reassign-partitions.sh`.",
             )
 
 

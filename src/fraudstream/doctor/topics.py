@@ -55,7 +55,7 @@ def keeping(subject: Subject) -> Iterator[Finding]:
         for finding in (
             *_cleaned(plan, name, settings[name]),
             *_kept(plan, name, settings[name]),
-            *_copied(name, there[name].replicas, settings[name], brokers),
+            *copied(name, there[name].replicas, settings[name], brokers),
             *_large(plan, name, settings[name]),
         )
     ]
@@ -91,7 +91,8 @@ def _kept(plan: Plan, name: str, settings: dict[str, str]) -> Iterator[Finding]:
         )
 
 
-def _copied(name: str, replicas: int, settings: dict[str, str], brokers: int) -> Iterator[Finding]:
+def copied(name: str, replicas: int, settings: dict[str, str], brokers: int) -> Iterator[Finding]:
+    """Whether a topic is lost with one broker, or takes no records at all."""
     in_sync = int(settings.get("min.insync.replicas", 1))
     if in_sync > replicas:
         yield error(
