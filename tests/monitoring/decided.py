@@ -19,6 +19,7 @@ from fraudstream.define.write import to_yaml
 from fraudstream.engine.batch import Batch
 from fraudstream.engine.decode import Decoder
 from fraudstream.engine.encode import Encoder
+from fraudstream.engine.event_ids import EventIds
 from fraudstream.engine.program import Program
 from fraudstream.models.artifact import Artifact, Manifest
 from fraudstream.models.registry import Registry
@@ -71,7 +72,7 @@ def decide(
     """The envelopes of these events, decided at their own time, with labels taken as they were given."""
     program, decoder, encoder = Program(plan, model or scorer(plan)), Decoder(plan.pipeline.event), Encoder(plan)
     state = program.new_state()
-    told = decode_labels(list(labels), np.full(len(labels), -1), integer_ids=False)
+    told = decode_labels(list(labels), np.full(len(labels), -1), EventIds(plan.pipeline.event))
     found: list[bytes] = []
     taken = 0
     for place, value in enumerate(values):

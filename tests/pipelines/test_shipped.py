@@ -94,7 +94,7 @@ def test_account_transfers_takes_its_topics_from_the_environment() -> None:
     assert [other.input.name, *(route.topic for route in other.routes)] == ["in", "good", "bad"]
 
 
-def test_retail_masks_what_names_a_person() -> None:
+def test_retail_has_tokens_for_what_names_a_person() -> None:
     """Names and email, and a model that needs no labels."""
     pipeline = find_pipeline("retail", environ={})
     assert {field.name for field in pipeline.event.fields if field.sensitive} == {"first_name", "last_name", "email"}

@@ -33,9 +33,9 @@ SAME_STATE = {
     "a topic": [("input: tx", "input: other")],
     "order of features": [("  sum_1d: {sum: amount, by: card, over: 1d}\n", ""),
                           ("  devices:", "  sum_1d: {sum: amount, by: card, over: 1d}\n  devices:")],
-    "sensitivity": [("card: string", "card: {type: string, sensitive: true}")],
 }  # fmt: skip
 OTHER_STATE = {
+    "sensitivity": [("card: string", "card: {type: string, sensitive: true}")],
     "the longest window": [("over: 7d, where", "over: 8d, where")],
     "a filter": [("where: amount > 100", "where: amount > 101")],
     "a label's delay": [("delay: 3d", "delay: 4d")],

@@ -92,12 +92,3 @@ def test_a_wrong_reason_is_reported(reason: str, path: str, found: str, advice: 
     assert [(each.path, found in each.found, advice in each.advice) for each in problems if each.path == path] == [
         (path, True, True)
     ]
-
-
-def test_a_sensitive_field_is_not_shown() -> None:
-    hidden = ("speed: float?", "speed: {type: float, required: false, sensitive: true}")
-    plan = planned(hidden, (ALL, "model: {features: [speed]}"))
-    assert not inputs(plan)["speed"].holds.slots
-    add = "reasons: {FAST: {features: speed, sentence: '{speed}'}}\n"
-    refused, problems = try_plan(pipeline_of(hidden, (ALL, "model: {features: [speed]}"), add=add))
-    assert refused is None and problems[0].found == "'speed' is sensitive."

@@ -7,16 +7,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 import polars as pl
-import pytest
 
 from fraudstream.define.write import to_yaml
-from fraudstream.errors import UsageError
 from fraudstream.plan.compile import plan_of
 from fraudstream.settings import load_settings
 from fraudstream.sinks.lake import LakeTarget
-from fraudstream.training.lake import lake_source
 from runner.small import START_MS, event, pipeline
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -41,11 +37,3 @@ def test_a_table_made_of_the_lake_is_the_one_made_of_a_file(fraudstream: Run, tm
         assert done.returncode == 0, done.stderr
     made = [pl.read_parquet(tmp_path / out) for out in ("a.parquet", "b.parquet")]
     assert len(made[0]) == 30 and made[0].equals(made[1])
-
-
-def test_a_history_that_goes_by_a_masked_key_is_refused(tmp_path: Path) -> None:
-    small = pipeline()
-    fields = tuple(msgspec.structs.replace(field, sensitive=field.name == "card") for field in small.event.fields)
-    plan = plan_of(msgspec.structs.replace(small, event=msgspec.structs.replace(small.event, fields=fields)))
-    with pytest.raises(UsageError, match="holds card masked"):
-        lake_source(load_settings({}, environ={}, folder=tmp_path), plan)

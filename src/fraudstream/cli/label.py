@@ -128,15 +128,14 @@ def _label_one(
 ) -> None:
     from msgspec.structs import replace
 
+    from fraudstream.engine.event_ids import EventIds
     from fraudstream.kafka.producer import BulkProducer
     from fraudstream.runner.known_events import find_events
-    from fraudstream.runner.labels import has_integer_ids, integer_id
 
-    if has_integer_ids(plan.pipeline.event):
-        try:
-            integer_id(sent.event_id)
-        except ValueError as wrong:
-            raise UsageError(f"{wrong}.") from None
+    try:
+        sent = replace(sent, event_id=EventIds(plan.pipeline.event).known_as(sent.event_id))
+    except ValueError as wrong:
+        raise UsageError(f"{wrong}.") from None
     known = find_events(settings, plan, [sent.event_id], look_back) if look_back else None
     if known is not None and known.complete and not known.event_at_ms and not force:
         raise UsageError(

@@ -25,6 +25,7 @@ LazyGroup.table = {
     "run": LazyCommand("fraudstream.cli.run", "Score a pipeline's topics, exactly once, until stopped."),
     "alerts": LazyCommand("fraudstream.cli.alerts", "Follow a pipeline's alerts."),
     "prove": LazyCommand("fraudstream.cli.prove", "Compute one decision again from the log, and compare every byte."),
+    "token": LazyCommand("fraudstream.cli.token", "Show the tokens of a sensitive value; make token keys."),
     "label": LazyCommand("fraudstream.cli.label", "Say what events turned out to be, one or a file of them."),
     "notify": LazyCommand("fraudstream.cli.notify", "Tell people and systems of alerts."),
     "monitor": LazyCommand(

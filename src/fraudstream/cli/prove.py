@@ -68,9 +68,9 @@ def command(
     scorer = recorded_scorer(plan, found, settings.models_folder)
     proof = prove(plan, scorer, found, about, past, known)
     if as_json:
-        show_json(_document(found, past, proof) | {"event_id": _id(plan, found)})
+        show_json(_document(found, past, proof) | {"event_id": str(found.event_id)})
     else:
-        _print(_id(plan, found), found, past, proof)
+        _print(str(found.event_id), found, past, proof)
     if not proof.holds:
         raise typer.Exit(1)
 
@@ -162,14 +162,6 @@ def _document(decision: Decision, past: Past, proof: Proof) -> dict[str, object]
         "proved": proof.holds,
         "records": proof.compared,
     }
-
-
-def _id(plan: Plan, decision: Decision) -> str:
-    """The event's id as a person may see it."""
-    from fraudstream.engine.encode import mask
-
-    field = plan.pipeline.event.field(plan.pipeline.event.id or "")
-    return mask(str(decision.event_id)) if field is not None and field.sensitive else str(decision.event_id)
 
 
 def _print(event_id: str, decision: Decision, past: Past, proof: Proof) -> None:

@@ -11,13 +11,12 @@ from typing import Any
 from fraudstream.define.decision import Outcome, RiskLevel
 from fraudstream.define.fallback import MODEL_SCORE
 from fraudstream.define.pipeline import Form, Pipeline, Route, Selection
-from fraudstream.engine.encode import mask
 from fraudstream.errors import UsageError
 from fraudstream.units import format_instant
 
 Document = dict[str, Any]
 """An alert: the members of an alert record (docs/pipelines/README.md) and `pipeline`, its name. The amount is a
-Decimal with the digits of its field; nothing in it is sensitive."""
+Decimal with the digits of its field; what is sensitive is a token."""
 
 
 class NotAnAlert(Exception):  # of one record: data, counted where records are read
@@ -86,7 +85,7 @@ def _of_any_form(pipeline: Pipeline, written: Document, key: bytes | None) -> Do
     envelope = "decision" in written
     return {
         "alert_id": _alert_id(written),
-        "transaction_id": _masked(pipeline, pipeline.event.id, event.get(pipeline.event.id or "")),
+        "transaction_id": event.get(pipeline.event.id or ""),
         "key": _key(pipeline, event, key),
         "amount": event.get(pipeline.event.amount or ""),
         "score": decided.get("score" if envelope else "fraud_score"),
@@ -111,16 +110,11 @@ def _alert_id(document: Mapping[str, Any]) -> str:
 
 
 def _key(pipeline: Pipeline, event: Mapping[str, Any], key: bytes | None) -> object:
-    """The event's key; records of alert form have it masked, the others hold the event as it was."""
+    """The event's key."""
     value = event.get(pipeline.event.key or "")
     if value is None and key is not None:
         value = key.decode("utf-8", "replace")
-    return _masked(pipeline, pipeline.event.key, value)
-
-
-def _masked(pipeline: Pipeline, name: str | None, value: object) -> object:
-    field = pipeline.event.field(name or "")
-    return mask(str(value)) if value is not None and field is not None and field.sensitive else value
+    return value
 
 
 def _amount(pipeline: Pipeline, amount: object) -> Decimal | None:

@@ -166,6 +166,8 @@ class _Compiler:
                 return (op.TEXT,)
             case FieldType.STRING if kind.kind == "enum":
                 return op.SYMBOL, self._symbols(kind), len(kind.symbols)
+            case FieldType.INTEGER if is_whole and spec.sensitive:
+                return (op.GIVE_UP,)  # a token is made of its digits, which are not there
             case FieldType.INTEGER if is_whole:
                 return op.WHOLE, is_int
             case FieldType.DECIMAL if is_whole:

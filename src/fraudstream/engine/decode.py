@@ -19,10 +19,13 @@ from fraudstream.engine.decode_reference import ReferenceDecoder
 from fraudstream.engine.decode_values import Value
 from fraudstream.engine.kernels.fingerprint import fingerprint
 from fraudstream.engine.kernels.json_scan import scan
+from fraudstream.engine.kernels.memory import PADDING
 from fraudstream.engine.kernels.scan_memory import scratch_of, scratch_size
 from fraudstream.engine.reject import Reject
+from fraudstream.engine.tokenise import Tokeniser, with_tokens
 from fraudstream.schema.columns import columns_of
 from fraudstream.schema.event import Event, FieldType
+from fraudstream.tokens.held import held_keys
 from fraudstream.units import parse_duration
 
 
@@ -31,7 +34,8 @@ class Decoded:
     """A chunk of n records as columns.
 
     Attributes:
-        buffer: uint8: the records' bytes one after another, then texts that had escapes, then spare bytes.
+        buffer: uint8: the records' bytes one after another, with tokens for sensitive values, then texts that had
+            escapes, then spare bytes.
         start: int64[n]: where each record's bytes start in it.
         length: int64[n]: how many they are.
         ok: bool[n]: which records are events; the others are in `rejects`, and anything may stand in their rows.
@@ -54,6 +58,12 @@ class Decoded:
 
     def __len__(self) -> int:
         return len(self.start)
+
+    def texts(self, start: Int64s, length: Int64s, there: Bools) -> list[bytes | None]:
+        """n spans of the buffer as bytes; None where there is none."""
+        raw = self.buffer.data
+        spans = zip(start.tolist(), length.tolist(), there.tolist(), strict=True)
+        return [bytes(raw[at : at + size]) if is_there else None for at, size, is_there in spans]
 
     def take(self, rows: Int64s) -> Decoded:
         """The given rows, in that order, over the same buffer. `rejects` keeps its own row numbers."""
@@ -92,6 +102,9 @@ class Decoder:
 
     Args:
         event: What the records hold.
+
+    Raises:
+        UsageError, SettingError: It has sensitive fields, and this process has no token keys.
     """
 
     def __init__(self, event: Event) -> None:
@@ -104,6 +117,8 @@ class Decoder:
         self._max_future_ms = parse_duration(event.max_future)
         self._locations = [item.name for item in event.fields if item.type is FieldType.LOCATION]
         self._cities: Cities | None = known_cities() if self._locations else None
+        self._sensitive = [spec.name for spec in self._columns if spec.sensitive]
+        self._tokeniser: Tokeniser | None = Tokeniser(held_keys()) if self._sensitive else None
 
     def decode(self, values: list[bytes | None], timestamps_ms: Int64s) -> Decoded:
         """Decode n records.
@@ -117,6 +132,7 @@ class Decoder:
         event_at_ms = self._event_times(cells, timestamps_ms)
         ok &= (event_at_ms >= 0) & ~self._in_future(event_at_ms, timestamps_ms)
         decoded = Decoded(buffer, scanned.start, scanned.length, ok, {}, event_at_ms, timestamps_ms)
+        sure = ok.copy()
         unescaped = [cells.side[: scanned.used].tobytes()] if scanned.used else []
         end = len(buffer) + scanned.used
         for row in np.flatnonzero(~ok).tolist():
@@ -127,6 +143,8 @@ class Decoder:
             spec.name: column_of(spec, index, self._compiled.text[index], cells, len(values))
             for index, spec in enumerate(self._columns)
         }
+        if self._tokeniser is not None:
+            self._replace(self._tokeniser, decoded, cells, sure, len(buffer) - PADDING)
         self._finish(decoded)
         if self._cities is not None:
             for name in self._locations:
@@ -147,6 +165,15 @@ class Decoder:
     def _refer(self, record: bytes | None, timestamp_ms: int, row: int) -> dict[str, Value] | Reject:
         """Lets the reference decide on a record."""
         return self._reference.decode(record, timestamp_ms, row)
+
+    def _replace(self, tokeniser: Tokeniser, decoded: Decoded, cells: Matrices, sure: Bools, records_end: int) -> None:
+        """Puts tokens into columns and records, of the rows that the scan was sure of; the others have them."""
+        values = cells.value_start, cells.value_length
+        tokeniser.in_records(decoded, self._sensitive, *values, sure, records_end)
+
+    def _rewritten(self, tokeniser: Tokeniser, record: bytes) -> bytes:
+        """A record that the reference read, with tokens."""
+        return with_tokens(record, self._columns, tokeniser.keys)
 
     def _finish(self, decoded: Decoded) -> None:
         """What is left to do for records that are not JSON."""
@@ -186,4 +213,9 @@ class Decoder:
                 end += len(text)
             elif value is not None:
                 store(spec, cells, index, row, value)
+        if self._tokeniser is not None and record is not None:
+            rewritten = self._rewritten(self._tokeniser, record)
+            unescaped.append(rewritten)
+            decoded.start[row], decoded.length[row] = end, len(rewritten)
+            end += len(rewritten)
         return end

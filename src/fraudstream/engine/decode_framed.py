@@ -17,7 +17,7 @@ from fraudstream.define.pipeline import Format
 from fraudstream.engine.avro_compile import Compiled, compile_avro
 from fraudstream.engine.avro_read import read_avro
 from fraudstream.engine.avro_schema import parse_avro
-from fraudstream.engine.column import Int64s
+from fraudstream.engine.column import Bools, Int64s
 from fraudstream.engine.decode import Decoded, Decoder, Scanned
 from fraudstream.engine.decode_cells import Bytes, Matrices, joined
 from fraudstream.engine.decode_values import Refused, Value
@@ -27,6 +27,7 @@ from fraudstream.engine.protobuf_read import ProtobufReader
 from fraudstream.engine.protobuf_schema import ProtobufSchema
 from fraudstream.engine.reject import Reject, RejectClass
 from fraudstream.engine.schemas import Schemas, SchemaUnusable
+from fraudstream.engine.tokenise import Tokeniser
 from fraudstream.schema.event import Event
 
 HEADER_BYTES = 5
@@ -110,6 +111,13 @@ class FramedDecoder(Decoder):
         except Refused as refused:
             return Reject(row, refused.kind, refused.reason)
         return self._reference.convert(tree, timestamp_ms, row)
+
+    def _replace(self, tokeniser: Tokeniser, decoded: Decoded, cells: Matrices, sure: Bools, records_end: int) -> None:
+        """Puts tokens into the columns; events are written from them, and records are not passed on."""
+        tokeniser.in_columns(decoded, self._sensitive, sure)
+
+    def _rewritten(self, tokeniser: Tokeniser, record: bytes) -> bytes:
+        return b""
 
     def _finish(self, decoded: Decoded) -> None:
         """Refuses events that would be too long as JSON, for whoever reads them from a decision."""

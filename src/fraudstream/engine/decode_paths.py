@@ -21,6 +21,10 @@ _KINDS = {
     FieldType.FLOAT: scan_memory.FLOAT,
     FieldType.BOOLEAN: scan_memory.BOOLEAN,
 }
+_SENSITIVE = {
+    FieldType.STRING: scan_memory.SENSITIVE_STRING,
+    FieldType.INTEGER: scan_memory.SENSITIVE_INTEGER,
+}
 _TIMES = {
     TimeFormat.ISO8601: scan_memory.ISO,
     TimeFormat.EPOCH_MS: scan_memory.EPOCH_MS,
@@ -34,7 +38,7 @@ class Compiled(NamedTuple):
     Attributes:
         paths: What the scan gets: addresses of the arrays.
         arrays: The arrays by their names in `Paths`; kept so that they stay where they are.
-        text: A string column's index among the string columns.
+        text: A text column's index among those.
         plain: Whether the scan can tell the keys: none has a character that JSON writes as an escape.
     """
 
@@ -59,7 +63,7 @@ def compile_paths(event: Event) -> Compiled:
     length = np.array([len(key) for _, key in nodes], np.int64)
     parents = [parent for parent, _ in nodes]
     readers = [at_node.get(node, []) for node in range(len(nodes))]
-    texts = np.cumsum([spec.type is FieldType.STRING for spec in columns]) - 1
+    texts = np.cumsum([spec.is_text for spec in columns]) - 1
     required = [index for index, spec in enumerate(columns) if spec.required]
     arrays: dict[str, np.ndarray] = dict(  # noqa: C408 - the names are those of `Paths`
         keys=np.frombuffer(bytearray(b"".join(key for _, key in nodes) + bytes(PADDING)), np.uint8),
@@ -74,6 +78,7 @@ def compile_paths(event: Event) -> Compiled:
         scale=np.array([spec.scale for spec in columns], np.int64),
         bound=np.array([largest_coordinate(spec) for spec in columns], np.float64),
         text=texts.astype(np.int64),
+        sensitive=np.cumsum([spec.sensitive for spec in columns]).astype(np.int64) - 1,
         required=np.array(required, np.int64),
         locations=np.array(
             [
@@ -114,4 +119,6 @@ def _mode(has_children: bool, readers: list[int], columns: tuple[ColumnSpec, ...
 
 
 def _kind(spec: ColumnSpec) -> int:
+    if spec.sensitive:
+        return _SENSITIVE[spec.type]
     return _TIMES[spec.format] if spec.type is FieldType.TIMESTAMP else _KINDS[spec.type]

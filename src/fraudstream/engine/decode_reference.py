@@ -16,6 +16,8 @@ from fraudstream.engine.kernels.scan_memory import DEEPEST
 from fraudstream.engine.reject import Reject, RejectClass
 from fraudstream.schema.columns import ColumnSpec, columns_of
 from fraudstream.schema.event import Event, FieldType
+from fraudstream.tokens.held import held_keys
+from fraudstream.tokens.keys import TokenKeys
 from fraudstream.units import format_instant, parse_duration
 
 _NESTING = re.compile(r'"(?:[^"\\]+|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
@@ -32,12 +34,8 @@ class ReferenceDecoder:
     def __init__(self, event: Event) -> None:
         self._event = event
         self._columns = columns_of(event)
-        self._sensitive = {
-            column.name
-            for column in self._columns
-            for field in event.fields
-            if field.sensitive and _is_of(column, field.name)
-        }
+        # A record that is refused may have a card number anywhere, so where one field is sensitive no value is shown.
+        self._keys: TokenKeys | None = held_keys() if event.sensitive else None
         self._locations = [field for field in event.fields if field.type is FieldType.LOCATION and field.required]
         self._max_future_ms = parse_duration(event.max_future)
 
@@ -123,7 +121,8 @@ class ReferenceDecoder:
             raise Refused(RejectClass.NOT_UTF8, "A \\u escape is half a surrogate pair, which UTF-8 cannot hold.")
         if twice:
             again = _repeated(key for key, _ in twice[0])
-            raise Refused(RejectClass.DUPLICATE_KEY, f"The key {cut(json.dumps(again))} stands twice in one object.")
+            shown = "A key" if self._keys is not None else f"The key {cut(json.dumps(again))}"
+            raise Refused(RejectClass.DUPLICATE_KEY, f"{shown} stands twice in one object.")
         if not isinstance(parsed, dict):
             raise Refused(RejectClass.NOT_OBJECT, f"Found {kind_of(parsed)}; an event is a JSON object.")
         return parsed
@@ -138,8 +137,12 @@ class ReferenceDecoder:
             if column.required:
                 raise Refused(RejectClass.MISSING_FIELD, f"{path}: absent or null; the field is required.")
             return None
-        shown = "a sensitive value" if column.name in self._sensitive else shown_value(found)
-        return convert_value(found, column, path, shown)
+        if self._keys is None:
+            return convert_value(found, column, path, shown_value(found))
+        if column.sensitive and type(found) is str and self._keys.is_token(found):
+            return found
+        value = convert_value(found, column, path, "a value that is not shown")
+        return self._keys.stands_for(str(value)) if column.sensitive else value
 
     def _check_locations(self, values: dict[str, Value]) -> None:
         for field in self._locations:
@@ -160,10 +163,6 @@ class ReferenceDecoder:
                 f"{self._event.time}: {format_instant(event_at_ms)} is more than {self._event.max_future} "
                 f"ahead of the record's Kafka timestamp {format_instant(timestamp_ms)}.",
             )
-
-
-def _is_of(column: ColumnSpec, field: str) -> bool:
-    return column.name == field or column.location == field
 
 
 def _refuse_constant(name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import orjson
@@ -16,7 +16,6 @@ from fraudstream.engine.decisions import Decisions
 from fraudstream.engine.event_json import EventWriter
 from fraudstream.engine.explanation import Explainer, Spans
 from fraudstream.engine.kernels.json_write import without_brace
-from fraudstream.engine.kernels.memory import PADDING
 from fraudstream.engine.record_writer import OutputMemory, RecordWriter
 from fraudstream.plan.plan import Plan
 from fraudstream.schema.types import Kind
@@ -27,67 +26,39 @@ FLAGS = ("late", "duplicate", "degraded", "let_through")
 _OUTCOMES = tuple(f'"{outcome.value}"' for outcome in Outcome)
 _RISK_LEVELS = tuple(f'"{level.value}"' for level in RiskLevel)
 _ACTIONS = ("null", '"REVIEW"', '"BLOCK"')
-_MASK = "****"
-_SHOWN_CHARACTERS = 4
 
 
 class Encoder:
     """Writes the decisions of a plan. One thread at a time may use it.
 
     Args:
-        plan: The plan; it says which fields are masked in alerts, and how reasons are worded.
+        plan: The plan; it says how reasons are worded.
     """
 
     def __init__(self, plan: Plan) -> None:
-        event = plan.pipeline.event
-        sensitive = {field.name for field in event.fields if field.sensitive}
         self._memory = OutputMemory()
         self._explain = Explainer(plan)
         # What was not JSON is written from its columns; else the event's own bytes are passed on.
-        self._event = None if plan.pipeline.input.format is Format.JSON else EventWriter(event)
-        self._mask_id = event.id in sensitive
-        self._mask_key = event.key in sensitive
+        pipeline = plan.pipeline
+        self._event = None if pipeline.input.format is Format.JSON else EventWriter(pipeline.event)
 
     def encode(self, form: Form, decisions: Decisions, rows: Int64s) -> tuple[list[bytes], list[bytes | None]]:
         """The values and keys of the output records of the given rows, int64[m].
 
         A record's key is the text of the event's key; None where the pipeline has no key field, or the event no key.
         """
-        write: dict[Form, Callable[[RecordWriter, Decisions, Int64s], None]] = {
-            Form.ENVELOPE: self._envelope,
-            Form.FLAT: self._flat,
-            Form.ALERT: self._alert,
-        }
         writer = RecordWriter(rows, self._memory)
-        write[form](writer, decisions, rows)
+        match form:
+            case Form.ENVELOPE:
+                self._envelope(writer, decisions, rows)
+            case Form.FLAT:
+                self._flat(writer, decisions, rows)
+            case Form.ALERT:
+                _alert(writer, decisions, self._explain(decisions))
         return writer.write(), _keys(decisions, rows)
 
-    def _alert(self, writer: RecordWriter, decisions: Decisions, rows: Int64s) -> None:
-        """What a person or a case system needs to act on."""
-        batch = decisions.batch
-        writer.literal('{"alert_id":')
-        _coordinates(writer, decisions)
-        writer.literal(',"transaction_id":')
-        _event_id(writer, decisions, rows, masked=self._mask_id)
-        writer.literal(',"key":')
-        _value(writer, decisions, decisions.key, rows, masked=self._mask_key)
-        writer.literal(',"amount":')
-        _value(writer, decisions, decisions.amount, rows)
-        writer.literal(',"score":')
-        writer.number(decisions.score)
-        writer.literal(',"risk_level":')
-        writer.choice(decisions.risk_level, _RISK_LEVELS)
-        _reasons_and_rules(writer, decisions, self._explain(decisions))
-        writer.literal(',"event_at":')
-        writer.instant(batch.event_at_ms)
-        writer.literal(f',"alert_at":"{format_instant(decisions.decided_at_ms)}","action_required":')
-        writer.choice(decisions.outcome, _ACTIONS)
-        _features(writer, decisions)
-        _input(writer, decisions)
-        writer.literal(f',"versions":{_json(decisions.versions)}}}')
-
     def _envelope(self, writer: RecordWriter, decisions: Decisions, rows: Int64s) -> None:
-        """The event's original bytes and the whole decision."""
+        """The event's bytes and the whole decision."""
         batch = decisions.batch
         writer.literal('{"event":')
         if self._event is None:
@@ -96,7 +67,7 @@ class Encoder:
             self._event.add_to(writer, batch, rows)
             writer.literal("}")
         writer.literal(',"decision":{"event_id":')
-        _event_id(writer, decisions, rows)
+        _event_id(writer, decisions)
         _input(writer, decisions)
         writer.literal(',"sequence":')
         writer.integer(decisions.sequence)
@@ -155,6 +126,31 @@ class Encoder:
         writer.literal("}")
 
 
+def _alert(writer: RecordWriter, decisions: Decisions, explanations: Spans) -> None:
+    """What a person or a case system needs to act on."""
+    batch = decisions.batch
+    writer.literal('{"alert_id":')
+    _coordinates(writer, decisions)
+    writer.literal(',"transaction_id":')
+    _event_id(writer, decisions)
+    writer.literal(',"key":')
+    _value(writer, decisions, decisions.key)
+    writer.literal(',"amount":')
+    _value(writer, decisions, decisions.amount)
+    writer.literal(',"score":')
+    writer.number(decisions.score)
+    writer.literal(',"risk_level":')
+    writer.choice(decisions.risk_level, _RISK_LEVELS)
+    _reasons_and_rules(writer, decisions, explanations)
+    writer.literal(',"event_at":')
+    writer.instant(batch.event_at_ms)
+    writer.literal(f',"alert_at":"{format_instant(decisions.decided_at_ms)}","action_required":')
+    writer.choice(decisions.outcome, _ACTIONS)
+    _features(writer, decisions)
+    _input(writer, decisions)
+    writer.literal(f',"versions":{_json(decisions.versions)}}}')
+
+
 def _coordinates(writer: RecordWriter, decisions: Decisions) -> None:
     """`"topic-partition-offset"`; a topic's name needs no escapes."""
     writer.literal(f'"{decisions.batch.topic}-')
@@ -172,33 +168,19 @@ def _input(writer: RecordWriter, decisions: Decisions) -> None:
     writer.literal("}")
 
 
-def _event_id(writer: RecordWriter, decisions: Decisions, rows: Int64s, *, masked: bool = False) -> None:
+def _event_id(writer: RecordWriter, decisions: Decisions) -> None:
     """The id field's value; the event's coordinates where events have no id."""
     if decisions.event_id is None:
         _coordinates(writer, decisions)
     else:
-        _value(writer, decisions, decisions.event_id, rows, masked=masked)
+        _value(writer, decisions, decisions.event_id)
 
 
-def _value(
-    writer: RecordWriter, decisions: Decisions, column: Column | None, rows: Int64s, *, masked: bool = False
-) -> None:
+def _value(writer: RecordWriter, decisions: Decisions, column: Column | None) -> None:
     if column is None:
         writer.literal("null")
-    elif masked:
-        texts = [None if text is None else mask(text.decode()) for text in _texts(decisions, column, rows)]
-        encoded = [(text or "").encode() for text in texts]
-        length = np.array([len(text) for text in encoded], np.int64)
-        buffer = np.frombuffer(bytearray(b"".join(encoded) + bytes(PADDING)), np.uint8)
-        valid = np.array([text is not None for text in texts], np.bool_)
-        writer.text(buffer, np.cumsum(length) - length, length, valid, each=True)
     else:
         writer.column(column, decisions.batch.buffer)
-
-
-def mask(text: str) -> str:
-    """What a person sees of a sensitive value: its last four characters, or none where it has no more than that."""
-    return _MASK + (text[-_SHOWN_CHARACTERS:] if len(text) > _SHOWN_CHARACTERS else "")
 
 
 def _features(writer: RecordWriter, decisions: Decisions) -> None:

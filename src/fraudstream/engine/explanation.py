@@ -91,8 +91,6 @@ class Explainer:
                 texts += [_Text(reason.code, sentence, each.letter) for sentence in variants]
         shown = dict.fromkeys(chain(self._inputs, (slot.name for text in texts for slot in text.sentence.slots)))
         self._names = tuple(shown)
-        sensitive = {field.name for field in plan.pipeline.event.fields if field.sensitive}
-        self._hidden = np.array([name in sensitive for name in self._names], np.bool_)
         self._texts = _Table(texts, self._names)
         self._last: tuple[Decisions, Spans] | None = None
 
@@ -182,7 +180,7 @@ class Explainer:
         writer.literal(',"contribution":')
         writer.number(entries.contribution)
         writer.literal(',"value":')
-        writer.number(own, column < 0 if not len(self._hidden) else ~self._hidden[column])
+        writer.number(own)
         writer.literal("}")
         return writer.write()
 

@@ -10,6 +10,7 @@ from fraudstream.define.feature import FeatureKind
 from fraudstream.engine.column import Column, UInt64s
 from fraudstream.engine.kernels.fingerprint import fingerprint, fingerprint_integers
 from fraudstream.plan.plan import Plan, PlannedFeature
+from fraudstream.plan.sensitive import tokens_of
 from fraudstream.schema.types import BOOLEAN, Kind
 
 
@@ -21,8 +22,10 @@ class Lists:
         self._sorted: dict[str, tuple[UInt64s, UInt64s]] = {}
         for feature in plan.features:
             if feature.kind is FeatureKind.IN_LIST and feature.definition.of and feature.definition.list:
-                kind = plan.types[feature.definition.of].kind
-                self._sorted[feature.name] = _fingerprints(values[feature.definition.list], kind)
+                kind, listed = plan.types[feature.definition.of].kind, values[feature.definition.list]
+                if feature.definition.of in plan.pipeline.event.sensitive:
+                    listed = tokens_of(listed, plan.pipeline.event, feature.definition.of)
+                self._sorted[feature.name] = _fingerprints(listed, kind)
 
     def contains(self, feature: PlannedFeature, columns: Mapping[str, Column]) -> Column:
         """Whether each event's value is in the feature's list; null where the value is."""

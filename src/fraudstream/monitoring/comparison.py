@@ -9,6 +9,7 @@ import numpy as np
 
 from fraudstream.engine.column import Bools, Floats, Int64s, UInt64s
 from fraudstream.engine.encode_shadow import Why
+from fraudstream.engine.event_ids import EventIds
 from fraudstream.engine.kernels.fingerprint import fingerprint_integers, fingerprints
 from fraudstream.errors import ModelError
 from fraudstream.evaluate.curves import average_precision, curve_of
@@ -16,7 +17,6 @@ from fraudstream.kafka.tail import TopicTail
 from fraudstream.models.gate import Evidence
 from fraudstream.monitoring.known import KnownLabels
 from fraudstream.plan.plan import Plan
-from fraudstream.runner.labels import has_integer_ids, integer_id
 from fraudstream.settings import Settings
 from fraudstream.units import MILLISECONDS
 
@@ -138,7 +138,7 @@ def evidence_of(found: Comparison, least_frauds: int = LEAST_FRAUDS) -> Evidence
 def _read(plan: Plan, settings: Settings, found: dict[str, list[_Record]], champion: str) -> KnownLabels:
     """Takes in the shadow records of these versions; returns the labels."""
     pipeline = plan.pipeline
-    known = KnownLabels(integer_ids=has_integer_ids(pipeline.event))
+    known = KnownLabels(EventIds(pipeline.event))
     labels = pipeline.labels.name if pipeline.labels is not None else None
     topics = [pipeline.shadow.name, *([labels] if labels is not None else [])]
     tail = TopicTail(settings, topics, from_beginning=True)
@@ -223,6 +223,6 @@ def _ids(plan: Plan, records: list[_Record]) -> UInt64s:
     """uint64[n]: the low halves of the ids' fingerprints, as labels have them."""
     if not records:
         return np.empty(0, np.uint64)
-    if has_integer_ids(plan.pipeline.event):
-        return fingerprint_integers(np.array([integer_id(str(each.event_id)) for each in records], np.int64))[0]
+    if EventIds(plan.pipeline.event).integer:
+        return fingerprint_integers(np.array([int(each.event_id) for each in records], np.int64))[0]
     return fingerprints([str(each.event_id).encode() for each in records])[0]

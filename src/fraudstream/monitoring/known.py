@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fraudstream.engine.column import Bools, Int64s, UInt64s
+from fraudstream.engine.event_ids import EventIds
 from fraudstream.runner.labels import DecodedLabels, decode_labels
 
 
@@ -14,14 +15,14 @@ class KnownLabels:
     """The labels of a pipeline's topic as they come.
 
     Args:
-        integer_ids: Whether event ids are integers.
+        ids: How they name events.
 
     Attributes:
         passed_over: Records that were no labels.
     """
 
-    def __init__(self, *, integer_ids: bool) -> None:
-        self._integer_ids = integer_ids
+    def __init__(self, ids: EventIds) -> None:
+        self._ids = ids
         self._low = np.empty(0, np.uint64)
         self._fraud = np.empty(0, np.int64)
         self._at_ms = np.empty(0, np.int64)
@@ -30,7 +31,7 @@ class KnownLabels:
 
     def add(self, values: Sequence[bytes | None], timestamps_ms: Int64s) -> DecodedLabels:
         """Takes note of label records; returns what they say."""
-        decoded = decode_labels(list(values), timestamps_ms, integer_ids=self._integer_ids)
+        decoded = decode_labels(list(values), timestamps_ms, self._ids)
         self.passed_over += len(decoded.rejects)
         self._waiting.append(decoded)
         return decoded

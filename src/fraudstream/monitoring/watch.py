@@ -12,6 +12,7 @@ import numpy as np
 
 from fraudstream.define.pipeline import Form, Selection
 from fraudstream.engine.column import Int64s
+from fraudstream.engine.event_ids import EventIds
 from fraudstream.errors import DamagedModel, DataError, UsageError
 from fraudstream.kafka.tail import Record, TopicTail
 from fraudstream.models.artifact import Manifest
@@ -22,7 +23,7 @@ from fraudstream.monitoring.logged import DecisionReader, Logged, concatenate
 from fraudstream.monitoring.measure import Measured, Periods, measure, newest_ms
 from fraudstream.monitoring.skew import SkewCheck, Skewed
 from fraudstream.plan.plan import Plan
-from fraudstream.runner.labels import DecodedLabels, has_integer_ids
+from fraudstream.runner.labels import DecodedLabels
 from fraudstream.settings import Settings
 
 _AT_ONCE = 8_192
@@ -65,7 +66,7 @@ class Watch:
         self._periods, self._most = periods, most
         self._skew = skew
         self._reader = DecisionReader(plan, keep_events=skew is not None)
-        self._known = KnownLabels(integer_ids=has_integer_ids(plan.pipeline.event))
+        self._known = KnownLabels(EventIds(plan.pipeline.event))
         self._parts: list[Logged] = [self._reader.read([])]
         self._new_labels: list[tuple[DecodedLabels, Int64s]] = []
 

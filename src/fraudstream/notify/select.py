@@ -17,7 +17,7 @@ class Taken(NamedTuple):
 
     Attributes:
         document: What it says.
-        key: The record's key, which tells keys apart that look the same when masked.
+        key: The record's key.
         at_ms: When it was decided.
     """
 

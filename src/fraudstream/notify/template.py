@@ -14,7 +14,7 @@ FIELDS = {
     "pipeline": "the pipeline's name",
     "alert_id": "topic, partition and offset of the event",
     "transaction_id": "the event's id",
-    "key": "the event's key, masked where it is sensitive",
+    "key": "the event's key; its token where it is sensitive",
     "amount": "the amount, in its usual form",
     "score": "the score, with three digits",
     "risk_level": "LOW, MEDIUM, HIGH or CRITICAL",

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from fraudstream.define.decision import ValueList
+from fraudstream.define.feature import FeatureKind
 from fraudstream.define.pipeline import Format
 from fraudstream.define.reader import suggestion
 from fraudstream.plan.kinds import KEYS
@@ -84,6 +85,7 @@ def check_event(scope: Scope) -> None:
             found_optional = f"{field_of_role.name!r} is not required."
             scope.problem(f"event.{role}", found_optional, "An event's id and time must be there.")
     _check_paths(scope, event)
+    _check_sensitive(scope, event)
     scope.duration("event.max_future", event.max_future)
     scope.duration("event.dedup", event.dedup)
     if not 2 <= event.max_bytes <= LARGEST_EVENT:
@@ -115,6 +117,19 @@ def _check_paths(scope: Scope, event: Event) -> None:
                 scope.problem(f"event.fields.{name}.path", found, "Read one or the other.")
 
 
+def _check_sensitive(scope: Scope, event: Event) -> None:
+    """Sensitive fields are texts or integers, and no other field reads the same value as it is."""
+    for field in (each for each in event.fields if each.sensitive):
+        path = f"event.fields.{field.name}.sensitive"
+        if field.type not in (FieldType.STRING, FieldType.INTEGER):
+            advice = "Only string and integer can be: a token takes the value's place, and nothing is computed of it."
+            scope.problem(path, f"{field.type} cannot be sensitive.", advice)
+        own = set(field.paths)
+        twin = next((each.name for each in event.fields if each is not field and own & {*each.paths}), None)
+        if twin is not None:
+            scope.problem(path, f"{twin!r} reads the same value.", "Declare each sensitive value once.")
+
+
 def read_lists(scope: Scope) -> tuple[ValueList, ...]:
     """The lists with the values of their files."""
     loaded: dict[str, ValueList] = {}
@@ -133,6 +148,20 @@ def read_lists(scope: Scope) -> tuple[ValueList, ...]:
                 scope.problem(f"{path}.file", found, "Give a UTF-8 text file with one value a line.")
         loaded[each.name] = ValueList(name=each.name, values=tuple(sorted(set(values))), file=each.file)
     return tuple(loaded.values())
+
+
+def sensitive_lists(scope: Scope) -> dict[str, str]:
+    """The lists that sensitive fields are looked up in, each with such a field; no other field is looked up there."""
+    sensitive = scope.pipeline.event.sensitive
+    users: dict[str, set[str]] = {}
+    for feature in scope.pipeline.features:
+        if feature.kind is FeatureKind.IN_LIST and feature.list is not None and feature.of is not None:
+            users.setdefault(feature.list, set()).add(feature.of)
+    for name, of in users.items():
+        if of & sensitive and of - sensitive:
+            found = f"{min(of & sensitive)!r}, which is sensitive, and {min(of - sensitive)!r} are looked up in it."
+            scope.problem(f"lists.{name}", found, "Make two lists of it: tokens stand for the values of one.")
+    return {name: min(of) for name, of in users.items() if of & sensitive}
 
 
 def _lines(path: Path) -> list[str]:

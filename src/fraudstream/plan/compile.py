@@ -19,6 +19,7 @@ from fraudstream.plan.check import (
     check_retention,
     check_topics,
     read_lists,
+    sensitive_lists,
 )
 from fraudstream.plan.fallback import plan_fallback
 from fraudstream.plan.features import logs_of, plan_features
@@ -26,6 +27,7 @@ from fraudstream.plan.identity import state_identity, versions_of
 from fraudstream.plan.plan import Plan, PlannedRule
 from fraudstream.plan.reasons import CODE, check_length, plan_reasons
 from fraudstream.plan.scope import Scope
+from fraudstream.plan.sensitive import lists_to_keep
 from fraudstream.schema.columns import columns_of
 from fraudstream.units import parse_duration
 
@@ -59,7 +61,7 @@ def try_plan(pipeline: Pipeline, broken: Iterable[str] = ()) -> tuple[Plan | Non
     check_max_keys(scope)
     check_limits(scope)
     check_retention(scope)
-    lists = read_lists(scope)
+    lists, of_sensitive = read_lists(scope), sensitive_lists(scope)
     features = plan_features(scope)
     rules = _plan_rules(scope)
     check_model(scope)
@@ -70,6 +72,7 @@ def try_plan(pipeline: Pipeline, broken: Iterable[str] = ()) -> tuple[Plan | Non
     if scope.problems or scope.broken:
         return None, scope.problems
     logs = logs_of(features, pipeline.max_keys)
+    kept_lists = lists_to_keep(lists, of_sensitive, pipeline.event)
     dedup_ms = parse_duration(pipeline.event.dedup) if pipeline.event.id else 0
     plan = Plan(
         pipeline=pipeline,
@@ -81,11 +84,12 @@ def try_plan(pipeline: Pipeline, broken: Iterable[str] = ()) -> tuple[Plan | Non
         fallback=fallback,
         reasons=reasons,
         lists=lists,
+        kept_lists=kept_lists,
         dedup_ms=dedup_ms,
         max_future_ms=parse_duration(pipeline.event.max_future),
         label_retention_ms=max((log.label_retention_ms for log in logs), default=0),
         state_identity=state_identity(pipeline.event, logs, dedup_ms),
-        versions=versions_of(pipeline, rules, lists),
+        versions=versions_of(pipeline, rules, kept_lists),
     )
     return plan, []
 

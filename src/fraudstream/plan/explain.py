@@ -153,7 +153,7 @@ def _event_lines(plan: Plan) -> list[str]:
         notes = [] if field.required else ["may be missing"]
         notes += [f"at {field.path}"] if field.path else []
         notes += [f"or at {alias}" for alias in field.aliases]
-        notes += ["sensitive: masked"] if field.sensitive else []
+        notes += ["sensitive: a token stands for it"] if field.sensitive else []
         shown = "location" if f"{field.name}.lat" in plan.types else str(type_of(field))
         table.append((field.name, shown, ", ".join(notes)))
     return [*lines, "fields", *(f"  {line}" for line in _aligned(table))]

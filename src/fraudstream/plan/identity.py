@@ -56,7 +56,10 @@ def describe_state(event: Event, logs: tuple[KeyedLog, ...], dedup_ms: int) -> d
     """
     return {
         "fields": {
-            field.name: [field.type, field.path or field.name, field.scale, field.format, field.required]
+            field.name: [
+                *(field.type, field.path or field.name, field.scale, field.format, field.required),
+                *(["sensitive"] if field.sensitive else []),
+            ]
             for field in event.fields
         },
         "id": event.id,

@@ -233,6 +233,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         fallback: Who decides while the model does not; empty without a model.
         reasons: The reason codes of the model, in the order of its inputs; every input belongs to one.
         lists: The lists with their values.
+        kept_lists: The same as they may be written anywhere: with tokens for values of sensitive fields.
         dedup_ms: The horizon of deduplication; 0 where events have no id.
         max_future_ms: How far event time may run ahead of the Kafka timestamp.
         label_retention_ms: How long the id of an event is kept for its label; 0 without label features.
@@ -249,6 +250,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     fallback: tuple[PlannedFallback, ...] = ()
     reasons: tuple[PlannedReason, ...]
     lists: tuple[ValueList, ...]
+    kept_lists: tuple[ValueList, ...]
     dedup_ms: int
     max_future_ms: int
     label_retention_ms: int

@@ -58,11 +58,9 @@ _IN_UNITS = {
 }
 
 
-def words_of_field(name: str, value: ValueType, amount: str | None, *, is_sensitive: bool) -> Words:
+def words_of_field(name: str, value: ValueType, amount: str | None) -> Words:
     """How a field of the event is spoken of; `amount` is the field with the money at stake."""
     letter = "The amount of this transaction." if name == amount else "The details of this transaction."
-    if is_sensitive:
-        return Words(f"{name}, which is not shown.", "", f"{name} is not known.", letter)
     if value.kind is Kind.BOOLEAN:
         return Words(f"{name} is true.", f"{name} is false.", f"{name} is not known.", letter)
     return Words(f"{name} is {{{name}}}.", "", f"{name} is not known.", letter)

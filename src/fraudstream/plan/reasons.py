@@ -84,12 +84,6 @@ def _check_sentence(scope: Scope, path: str, text: str) -> None:
                 scope.problem(path, f"no field or feature {name!r}.", suggestion(name, scope.types))
         elif not found.is_number:
             scope.problem(path, f"{name!r} is {found}.", "A sentence shows numbers.")
-        elif name in _sensitive(scope):
-            scope.problem(path, f"{name!r} is sensitive.", "Say it without the value.")
-
-
-def _sensitive(scope: Scope) -> set[str]:
-    return {field.name for field in scope.pipeline.event.fields if field.sensitive}
 
 
 def _code_of(name: str, feature: PlannedFeature | None, taken: set[str]) -> str:
@@ -103,8 +97,7 @@ def _code_of(name: str, feature: PlannedFeature | None, taken: set[str]) -> str:
 def _input(scope: Scope, name: str, features: dict[str, PlannedFeature], reason: Reason | None) -> ReasonInput:
     feature = features.get(name)
     if feature is None:
-        hidden = name in _sensitive(scope)
-        words = words_of_field(name, scope.types[name], scope.pipeline.event.amount, is_sensitive=hidden)
+        words = words_of_field(name, scope.types[name], scope.pipeline.event.amount)
     else:
         words = words_of_feature(feature, features)
     text = reason.sentence if reason and reason.sentence else words.holds

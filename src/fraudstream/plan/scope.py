@@ -10,6 +10,7 @@ from fraudstream.define.reader import suggestion
 from fraudstream.errors import Problem
 from fraudstream.plan.expression import Node
 from fraudstream.plan.parse import ExpressionError, parse
+from fraudstream.plan.sensitive import misused
 from fraudstream.schema.types import Kind, ValueType
 from fraudstream.units import MILLISECONDS, parse_duration
 
@@ -81,11 +82,19 @@ class Scope:
         if words_of(text) & self.broken:
             return None
         try:
-            return parse(text, types, boolean=boolean)
+            node = parse(text, types, boolean=boolean)
         except ExpressionError as error:
             where = f" (at character {error.position + 1})" if error.position is not None else ""
             self.problem(path, f"{error.message.rstrip('.')}{where}, in {text[:200]!r}.", error.advice)
             return None
+        name = misused(node, self.pipeline.event.sensitive)
+        if name is not None:
+            advice = (
+                "Compare it with another sensitive field or null, or look it up in a list: it is known by its token."
+            )
+            self.problem(path, f"{name!r} is sensitive.", advice)
+            return None
+        return node
 
 
 def words_of(text: str) -> set[str]:

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from fraudstream.engine.column import Int64s
 from fraudstream.engine.decisions import Int8s
-from fraudstream.engine.encode import mask
 from fraudstream.evaluate.outcomes import OUTCOMES, Tally, changes, tally
 from fraudstream.plan.plan import Plan
 from fraudstream.replay.run import DUPLICATE, Contender, Decided, Facts, decided
@@ -47,7 +46,7 @@ class SegmentChange:
 
 @dataclass(frozen=True)
 class Example:
-    """An event that would be decided otherwise. Sensitive ids are masked."""
+    """An event that would be decided otherwise."""
 
     event_id: str
     at: str
@@ -217,7 +216,7 @@ def _example(before: Decided, after: Contender, row: int, facts: Facts, event_id
 
 
 def _ids(plan: Plan, source: Source, rows: npt.NDArray[np.int64]) -> list[str]:
-    """The ids of events as a person may see them; their places where events have none."""
+    """The ids of events; their places where events have none."""
     event = plan.pipeline.event
     batch = source.events(plan, rows)
     if event.id is None:
@@ -227,8 +226,5 @@ def _ids(plan: Plan, source: Source, rows: npt.NDArray[np.int64]) -> list[str]:
     if column.type.kind is Kind.STRING:
         assert column.start is not None and column.length is not None
         spans = zip(column.start.tolist(), column.length.tolist(), strict=True)
-        texts = [batch.buffer[start : start + size].tobytes().decode("utf-8", "replace") for start, size in spans]
-    else:
-        texts = [str(value) for value in column.values.tolist()]
-    field = event.field(event.id)
-    return [mask(text) for text in texts] if field is not None and field.sensitive else texts
+        return [batch.buffer[start : start + size].tobytes().decode("utf-8", "replace") for start, size in spans]
+    return [str(value) for value in column.values.tolist()]

@@ -13,13 +13,13 @@ from fraudstream.engine.batch import Batch
 from fraudstream.engine.column import Bools, Int64s
 from fraudstream.engine.contribute import key_of
 from fraudstream.engine.decode import Decoder
+from fraudstream.engine.event_ids import EventIds
 from fraudstream.errors import DataError, UsageError
 from fraudstream.kafka.decoding import AsJson
 from fraudstream.kafka.tail import Record, TopicTail
 from fraudstream.plan.plan import Plan
 from fraudstream.replay.recorded import Decision, Ledger, Outputs
 from fraudstream.runner.labels import DecodedLabels, decode_labels
-from fraudstream.schema.event import FieldType
 from fraudstream.settings import Settings
 from fraudstream.training.history import History
 
@@ -256,10 +256,7 @@ def _past(
 
 
 def _labels(plan: Plan, values: list[bytes | None], times: Int64s, partition: Int64s) -> PastLabels:
-    event = plan.pipeline.event
-    field = event.field(event.id or "")
-    is_integer = field is not None and field.type is FieldType.INTEGER
-    decoded = decode_labels(values, times, integer_ids=is_integer)
+    decoded = decode_labels(values, times, EventIds(plan.pipeline.event))
     rows = np.flatnonzero(decoded.ok)
     kept = DecodedLabels(
         decoded.low[rows], decoded.high[rows], decoded.fraud[rows], decoded.labelled_at_ms[rows], decoded.ok[rows]

@@ -12,7 +12,7 @@ import orjson
 
 from fraudstream.define.fallback import OVER_LIMIT
 from fraudstream.engine.decode import Decoder
-from fraudstream.engine.encode import Encoder, mask
+from fraudstream.engine.encode import Encoder
 from fraudstream.engine.fallback import Account
 from fraudstream.engine.let_through import LetThroughSample
 from fraudstream.engine.program import Program
@@ -183,34 +183,22 @@ def _prove_once(
     compared = []
     for output in about:
         value = encoder.encode(output.form, made, np.zeros(1, np.int64))[0][0]
-        found = () if value == output.value else tuple(differences(output.value, value, _sensitive(plan)))
+        found = () if value == output.value else tuple(differences(output.value, value))
         compared.append(Compared(output.source, output.form, len(output.value), value == output.value, found))
     return Proof(last, waiting.taken, None if labels is None else order.value, tuple(compared))
 
 
-def _sensitive(plan: Plan) -> frozenset[str]:
-    """The paths of sensitive fields in records of every form."""
-    event = plan.pipeline.event
-    paths = {path for field in event.fields if field.sensitive for path in field.paths}
-    of_decision = {"decision.event_id"} if event.id in {f.name for f in event.fields if f.sensitive} else set()
-    return frozenset(paths | {f"event.{path}" for path in paths} | of_decision)
-
-
-def differences(recorded: bytes, computed: bytes, sensitive: frozenset[str] = frozenset()) -> Iterator[Difference]:
+def differences(recorded: bytes, computed: bytes) -> Iterator[Difference]:
     """The fields in which two records differ, in the order of the first.
 
     Args:
         recorded, computed: The records.
-        sensitive: Paths whose values are masked.
 
     Raises:
         DataError: The recorded one is no JSON.
     """
     try:
-        for each in _differences("", orjson.loads(recorded), orjson.loads(computed)):
-            if each.path in sensitive:
-                each = Difference(each.path, mask(str(each.recorded)), mask(str(each.computed)))
-            yield each
+        yield from _differences("", orjson.loads(recorded), orjson.loads(computed))
     except ValueError:
         raise DataError("The record on the decision is no JSON.", "It was not written by fraudstream.") from None
 

@@ -30,6 +30,8 @@ from fraudstream.state.snapshot import (
 from fraudstream.state.state import State
 
 LOGGER = logging.getLogger("fraudstream.state")
+TOKEN_KEY = "token key"  # noqa: S105
+"""Where the identity of a log names the key that sensitive values are read under; no topic can have that name."""
 
 
 class Restored(NamedTuple):
@@ -170,6 +172,8 @@ class Checkpoints:
                 continue
             positions = from_text(header.offsets)
             if header.log != self._log or header.identity != self._plan.state_identity:
+                if header.log != self._log and {**header.log, TOKEN_KEY: ""} == {**self._log, TOKEN_KEY: ""}:
+                    LOGGER.warning("the token key is not that of %s: the state is rebuilt from the log", path)
                 continue
             if any(offset > committed.get(place, 0) for place, offset in positions.items()):
                 continue  # taken before a transaction that was never committed

@@ -19,6 +19,7 @@ from fraudstream import failpoints
 from fraudstream.engine.batch import Batch, gather
 from fraudstream.engine.column import Bools, Int64s
 from fraudstream.engine.decode import Decoded, Decoder
+from fraudstream.engine.event_ids import EventIds
 from fraudstream.engine.reject import Reject
 from fraudstream.runner.labels import DecodedLabels, decode_labels
 from fraudstream.state.ids import Labels
@@ -95,13 +96,13 @@ class Intake:
     Args:
         decoder: The events' decoder.
         labels_topic: The topic of labels, if there is one.
-        integer_ids: Whether event ids are integers.
+        ids: How labels name events.
     """
 
-    def __init__(self, decoder: Decoder, labels_topic: str | None, *, integer_ids: bool) -> None:
+    def __init__(self, decoder: Decoder, labels_topic: str | None, ids: EventIds) -> None:
         self._decoder = decoder
         self._labels_topic = labels_topic
-        self._integer_ids = integer_ids
+        self._ids = ids
         self._lanes: dict[Place, _Lane] = {}
         nothing = np.empty(0, np.int64)
         self._empty = Batch.of(decoder.decode([], nothing), "", nothing.astype(np.int32), nothing)
@@ -137,8 +138,7 @@ class Intake:
         of_labels = [message.topic() == self._labels_topic for message in messages]
         labels = [message for message, is_label in zip(messages, of_labels, strict=True) if is_label]
         if labels:
-            integer_ids = self._integer_ids
-            fetched |= self._add(labels, lambda values, times: decode_labels(values, times, integer_ids=integer_ids))
+            fetched |= self._add(labels, lambda values, times: decode_labels(values, times, self._ids))
             messages = [message for message, is_label in zip(messages, of_labels, strict=True) if not is_label]
         if messages:
             fetched |= self._add(messages, self._decoder.decode)

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from fraudstream.engine.contribute import key_of
+from fraudstream.engine.event_ids import EventIds
 from fraudstream.engine.kernels.fingerprint import fingerprint_integers, fingerprints
 from fraudstream.errors import UsageError
 from fraudstream.kafka.decoding import decoder_of
 from fraudstream.kafka.tail import Record, TopicTail
 from fraudstream.plan.plan import Plan
-from fraudstream.runner.labels import has_integer_ids
 from fraudstream.settings import Settings
 
 _BATCH = 16_384
@@ -39,7 +39,7 @@ def find_events(settings: Settings, plan: Plan, ids: Sequence[str], newest: int)
     Args:
         settings: Which cluster, as whom.
         plan: Whose input.
-        ids: The ids as texts; of integers where events have those.
+        ids: The ids as texts, as `EventIds.known_as` gives them.
         newest: How many of the input topic's newest records to look at.
 
     Raises:
@@ -50,7 +50,7 @@ def find_events(settings: Settings, plan: Plan, ids: Sequence[str], newest: int)
     if event.id is None:
         raise UsageError(f"Events of {plan.pipeline.name} have no id, so no label can name one.", "Give them an id.")
     wanted = list(dict.fromkeys(ids))
-    if has_integer_ids(event):
+    if EventIds(event).integer:
         low, high = fingerprint_integers(np.array(wanted, np.int64))
     else:
         low, high = fingerprints([text.encode() for text in wanted])

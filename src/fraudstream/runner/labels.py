@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
 
 from fraudstream.engine.column import Bools, Int64s, UInt64s
-from fraudstream.engine.kernels.fingerprint import fingerprint, fingerprint_integers
+from fraudstream.engine.event_ids import EventIds
 from fraudstream.engine.reject import Reject, RejectClass
-from fraudstream.schema.event import Event, FieldType
 
 FRAUD, LEGITIMATE = "fraud", "legitimate"
-_INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 
 
 class LabelRecord(msgspec.Struct, frozen=True):
@@ -78,13 +75,13 @@ class DecodedLabels:
         return len(self.ok)
 
 
-def decode_labels(values: list[bytes | None], timestamps_ms: Int64s, *, integer_ids: bool) -> DecodedLabels:
+def decode_labels(values: list[bytes | None], timestamps_ms: Int64s, ids: EventIds) -> DecodedLabels:
     """Decodes label records. They are few beside the events, so plain Python will do.
 
     Args:
         values: The records' values.
         timestamps_ms: int64[m], their Kafka timestamps.
-        integer_ids: Whether the pipeline's event id is an integer.
+        ids: How they name the pipeline's events.
     """
     count = len(values)
     decoded = DecodedLabels(
@@ -98,44 +95,21 @@ def decode_labels(values: list[bytes | None], timestamps_ms: Int64s, *, integer_
     for row, value in enumerate(values):
         try:
             record = decoder.decode(value or b"")
-            low, high = _id_fingerprint(record.event_id, integer_ids)
+            low, high = ids.fingerprint(record.event_id)
             if record.label not in (FRAUD, LEGITIMATE):
                 raise ValueError(f"label is {record.label[:40]!r}; allowed: {FRAUD}, {LEGITIMATE}")
             if not 0 <= record.labelled_at < 2**53:
                 raise ValueError(f"labelled_at is {record.labelled_at}; write epoch milliseconds")
         except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-            decoded.rejects.append(Reject(row, _class_of(value, error), f"label: {error}"))
+            of_value = ids.hidden and not isinstance(error, msgspec.MsgspecError)
+            shown = "a value that is not shown is not allowed" if of_value else error
+            decoded.rejects.append(Reject(row, _class_of(value, error), f"label: {shown}"))
             continue
         decoded.low[row], decoded.high[row] = low, high
         decoded.fraud[row] = record.label == FRAUD
         decoded.labelled_at_ms[row] = record.labelled_at
         decoded.ok[row] = True
     return decoded
-
-
-def integer_id(text: str) -> int:
-    """The id of an event whose ids are integers.
-
-    Raises:
-        ValueError: It is no integer of 64 bits.
-    """
-    if not _INTEGER.fullmatch(text) or not -(2**63) <= int(text) < 2**63:
-        raise ValueError(f"event_id is {text[:40]!r}; the events' ids are integers of 64 bits")
-    return int(text)
-
-
-def has_integer_ids(event: Event) -> bool:
-    """Whether the id of an event is an integer."""
-    field = event.field(event.id or "")
-    return field is not None and field.type is FieldType.INTEGER
-
-
-def _id_fingerprint(event_id: str | int, integer_ids: bool) -> tuple[int, int]:
-    """The fingerprint the event's own id has. A number for a text id, or the reverse, is read as the other."""
-    if not integer_ids:
-        return fingerprint(str(event_id).encode())
-    low, high = fingerprint_integers(np.array([integer_id(str(event_id))], np.int64))
-    return int(low[0]), int(high[0])
 
 
 def _class_of(value: bytes | None, error: Exception) -> RejectClass:

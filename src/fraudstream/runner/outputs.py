@@ -14,6 +14,7 @@ from fraudstream.engine.decisions import Decisions
 from fraudstream.engine.encode import Encoder
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.intake import Rejected
+from fraudstream.tokens.held import held_keys
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class Outputs:
     def __init__(self, plan: Plan) -> None:
         self._pipeline = plan.pipeline
         self._encoder = Encoder(plan)
+        self._keys = held_keys() if plan.pipeline.event.sensitive else None
 
     def of(self, decisions: Decisions, rejected: list[Rejected]) -> list[Records]:
         """The records of a portion, topic by topic."""
@@ -52,16 +54,19 @@ class Outputs:
                     each.key,
                     each.value,
                     self._pipeline.name,
+                    self._keys,
                 )
                 for each in rejected
             ]
-            records.append(Records(self._pipeline.dead_letters.name, letters, [_short(each.key) for each in rejected]))
+            records.append(
+                Records(self._pipeline.dead_letters.name, letters, [self._key_of(each) for each in rejected])
+            )
         return records
 
-
-def _short(key: bytes | None) -> bytes | None:
-    """The key of a dead letter: one that is too long would make the letter too large to be sent."""
-    return None if key is None or len(key) > LARGEST_VALUE else key
+    def _key_of(self, rejected: Rejected) -> bytes | None:
+        """The key of a dead letter: none that is too long to be sent, or may be sensitive."""
+        key = rejected.key
+        return None if self._keys is not None or key is None or len(key) > LARGEST_VALUE else key
 
 
 def _rows(carries: Selection, decisions: Decisions) -> Int64s:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from fraudstream import failpoints
 from fraudstream.engine.decode import Decoder
+from fraudstream.engine.event_ids import EventIds
 from fraudstream.engine.program import Program
 from fraudstream.errors import TopicError, UsageError
 from fraudstream.kafka.admin import KafkaAdmin
@@ -21,17 +22,17 @@ from fraudstream.kafka.consumer import STATIC_SESSION_MS, InputConsumer
 from fraudstream.kafka.decoding import decoder_of
 from fraudstream.kafka.identity import log_identity
 from fraudstream.plan.plan import Plan
-from fraudstream.runner.checkpoint import Checkpoints
+from fraudstream.runner.checkpoint import TOKEN_KEY, Checkpoints
 from fraudstream.runner.hanging import closer
 from fraudstream.runner.inputs import features_beyond_key, input_topics, not_alone
 from fraudstream.runner.intake import Intake
-from fraudstream.runner.labels import has_integer_ids
 from fraudstream.runner.loop import StreamLoop
 from fraudstream.runner.serving import Serving, ServingScorer, load_scorer
 from fraudstream.runner.statistics import Statistics
 from fraudstream.runner.switches import Switches
 from fraudstream.runner.warmup import warm_up
 from fraudstream.settings import Settings
+from fraudstream.tokens.held import held_keys
 
 LOGGER = logging.getLogger("fraudstream.runner")
 SESSION_OVER_S = STATIC_SESSION_MS / 1_000 + 2
@@ -100,12 +101,15 @@ def _started(
     inputs = input_topics(plan)
     if features_beyond_key(plan):
         require_alone(plan, KafkaAdmin(settings), group, member)
-    checkpoints = Checkpoints(plan, settings.project_folder / "state" / member, log_identity(settings, inputs))
+    log = log_identity(settings, inputs)
+    if plan.pipeline.event.sensitive:
+        log[TOKEN_KEY] = held_keys().identity  # what is read from the log are tokens
+    checkpoints = Checkpoints(plan, settings.project_folder / "state" / member, log)
     if options.rebuild_state:
         checkpoints.discard()
     checkpoints.check_identity()
     decoder = decoder_of(plan.pipeline, settings)
-    intake = Intake(decoder, inputs[1] if len(inputs) > 1 else None, integer_ids=has_integer_ids(plan.pipeline.event))
+    intake = Intake(decoder, inputs[1] if len(inputs) > 1 else None, EventIds(plan.pipeline.event))
     warm_up(program, Decoder(plan.pipeline.event))
     consuming = partial(
         InputConsumer,

@@ -16,6 +16,7 @@ class ColumnSpec(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: The field's name; a location field `x` has three columns: `x` (the city's name), `x.lat` and `x.lon`.
         type: STRING, INTEGER, DECIMAL, FLOAT, BOOLEAN or TIMESTAMP (a location is a STRING and two FLOATs).
+        sensitive: Whether tokens take its values' place; they are texts, whatever the type.
         paths: The JSON paths it is read from; the first present one counts.
         required: Whether its absence makes the event a dead letter.
         scale: Decimals: digits after the point.
@@ -32,6 +33,12 @@ class ColumnSpec(msgspec.Struct, frozen=True, kw_only=True):
     scale: int = 0
     format: TimeFormat = TimeFormat.ISO8601
     location: str | None = None
+    sensitive: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are texts once they are decoded."""
+        return self.type is FieldType.STRING or self.sensitive
 
 
 def columns_of(event: Event) -> tuple[ColumnSpec, ...]:
@@ -50,6 +57,7 @@ def _columns_of_field(field: Field) -> tuple[ColumnSpec, ...]:
                 required=field.required,
                 scale=scale,
                 format=field.format,
+                sensitive=field.sensitive,
             ),
         )
     names = {f"{field.name}.lat": LATITUDE_NAMES, f"{field.name}.lon": LONGITUDE_NAMES}

@@ -48,7 +48,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         scale: Decimals only: digits after the point. More non-zero digits than that are a wrong value.
         format: Timestamps only: how they are written.
         aliases: Names it had before: other paths, read in this order where nothing stands at `path`.
-        sensitive: The value identifies a person or card: it is masked wherever a human or a log would see it.
+        sensitive: The value identifies a person or card: a token takes its place before anything else sees the event.
+            Texts and integers only.
     """
 
     name: str
@@ -89,6 +90,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_bytes: int = 65_536
     max_future: str = "1d"
     dedup: str = "24h"
+
+    @property
+    def sensitive(self) -> frozenset[str]:
+        """The names of the fields whose values tokens stand for."""
+        return frozenset(field.name for field in self.fields if field.sensitive)
 
     def field(self, name: str) -> Field | None:
         """The field of that name, or None."""

@@ -53,7 +53,9 @@ def decimal(scale: int) -> ValueType:
 
 
 def type_of(field: Field) -> ValueType:
-    """The type of a field's value; a location's own value is its city's name."""
+    """The type of a field's value; a location's own value is its city's name, a sensitive field's its token."""
+    if field.sensitive:
+        return STRING
     if field.type is FieldType.DECIMAL:
         return decimal(field.scale)
     if field.type is FieldType.LOCATION:

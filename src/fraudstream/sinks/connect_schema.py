@@ -1,7 +1,7 @@
 """The schema of a pipeline's output records as Kafka Connect has it, for records that carry none.
 
 Connect's `JsonConverter` takes one schema for all records of a topic (`schema.content`, Kafka 4.2 and newer) and reads
-of each record what the schema names. So what is not named here reaches no sink: sensitive fields above all.
+of each record what the schema names. Sensitive fields are texts: tokens.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _FLAT_DECISION: dict[str, Schema] = {
 
 def _decision(plan: Plan) -> Schema:
     fields: dict[str, Schema] = {
-        **({} if _is_sensitive(plan, plan.pipeline.event.id) else {"event_id": _of(plan, plan.pipeline.event.id)}),
+        "event_id": _of(plan, plan.pipeline.event.id),
         "input": _PLACE,
         "sequence": _LONG,
         "outcome": _TEXT,
@@ -117,14 +117,9 @@ def _alert(plan: Plan) -> dict[str, Schema]:
 
 
 def _of(plan: Plan, name: str | None) -> Schema:
-    """The value of an event's field; text where there is none and coordinates stand in, and where it is masked."""
+    """The value of an event's field; text where there is none and coordinates stand in."""
     field = plan.pipeline.event.field(name or "")
-    return _TEXT if field is None or field.sensitive else _value(type_of(field))
-
-
-def _is_sensitive(plan: Plan, name: str | None) -> bool:
-    field = plan.pipeline.event.field(name or "")
-    return field is not None and field.sensitive
+    return _TEXT if field is None else _value(type_of(field))
 
 
 def _features(plan: Plan) -> Schema:
@@ -150,17 +145,16 @@ def _decimal(scale: int) -> Schema:
 
 
 def _event(plan: Plan, *, quoted_decimals: bool) -> dict[str, Schema]:
-    """The members of an event as whoever sent it wrote them; those that are sensitive are not named."""
+    """The members of an event as whoever sent it wrote them, and tokens."""
     tree: dict[str, Any] = {}
     for field in plan.pipeline.event.fields:
-        if not field.sensitive:
-            *outer, name = (field.path or field.name).split(".")
-            inner = tree
-            for level in outer:
-                if not isinstance(inner.get(level), dict):  # a location's object, of which another field is a part
-                    inner[level] = {}
-                inner = inner[level]
-            inner.setdefault(name, field)
+        *outer, name = (field.path or field.name).split(".")
+        inner = tree
+        for level in outer:
+            if not isinstance(inner.get(level), dict):  # a location's object, of which another field is a part
+                inner[level] = {}
+            inner = inner[level]
+        inner.setdefault(name, field)
     return _members(tree, quoted_decimals)
 
 

@@ -1,4 +1,4 @@
-"""What a sink wants to know of an event, without the values of sensitive fields."""
+"""What a sink wants to know of an event."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ import msgspec
 from msgspec import Raw
 
 from fraudstream.engine.decode_values import parse_epoch, parse_iso
-from fraudstream.engine.encode import mask
 from fraudstream.schema.event import Event, Field, TimeFormat
 
 _ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _FLOAT64_DIGITS = Context(prec=15)
 _PLAIN_LENGTH = 15
-_members_of = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class EventReader:
@@ -33,22 +31,10 @@ class EventReader:
             None if name is None else _reader(fields[name]) for name in (event.id, event.amount, event.time)
         )
         self._form = TimeFormat.ISO8601 if event.time is None else fields[event.time].format
-        self._sensitive = [path.split(".") for field in event.fields if field.sensitive for path in field.paths]
-        names = {field.name for field in event.fields if field.sensitive}
-        self._masks_id, self._masks_key = event.id in names, event.key in names
-
-    def text(self, event: Raw) -> str:
-        """The event as JSON; values of sensitive fields are masked, all else is as it was."""
-        if self._sensitive:
-            members = _members_of(event)
-            for path in self._sensitive:
-                _mask(members, path)
-            event = Raw(msgspec.json.encode(members))
-        return json_text(event)
 
     def id(self, event: Raw) -> str | None:
-        """The id field's value, masked where it is sensitive; None without one."""
-        return None if self._id is None else self.shown_id(_scalar(self._id(event)))
+        """The id field's value; None without one."""
+        return None if self._id is None else _scalar(self._id(event))
 
     def amount(self, event: Raw) -> str | None:
         """The amount in plain decimal notation; None without one. Of a bare number 15 digits count, as everywhere."""
@@ -65,19 +51,6 @@ class EventReader:
         if self._form is TimeFormat.ISO8601:
             return parse_iso(text)
         return parse_epoch(text, 3 if self._form is TimeFormat.EPOCH_S else 0)
-
-    def shown_id(self, event_id: str | int | None) -> str | None:
-        """An event's id as text, masked where it is sensitive."""
-        if event_id is None:
-            return None
-        return mask(str(event_id)) if self._masks_id else str(event_id)
-
-    def shown_key(self, key: bytes | None) -> str | None:
-        """A record's key, masked where it is sensitive."""
-        if key is None:
-            return None
-        text = key.decode("utf-8", "replace")
-        return mask(text) if self._masks_key else text
 
 
 def _reader(field: Field) -> Callable[[Raw], str | None]:
@@ -109,19 +82,6 @@ def json_text(value: Raw) -> str:
     """A piece of JSON as text, with U+FFFD for NUL characters: PostgreSQL would take them and not give them back."""
     text = bytes(value).decode()
     return _ESCAPED_NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
-
-
-def _mask(members: dict[str, Raw], path: list[str]) -> None:
-    """Masks the value at a path; an object or array there becomes the mask alone."""
-    text = json_text(members.get(path[0], Raw(b"null")))
-    if text == "null":
-        return
-    if path[1:]:
-        inner = _members_of(text)
-        _mask(inner, path[1:])
-        members[path[0]] = Raw(msgspec.json.encode(inner))
-    else:
-        members[path[0]] = Raw(msgspec.json.encode(mask(_scalar(text) or "")))
 
 
 def _scalar(text: str | None) -> str | None:

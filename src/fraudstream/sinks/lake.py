@@ -12,16 +12,18 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 from msgspec import Raw
 
+from fraudstream.engine.decode import Decoder
 from fraudstream.errors import FraudstreamError, LakeUnreachable
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.decoding import AsJson
 from fraudstream.kafka.tail import Place, Record
 from fraudstream.plan.plan import Plan
 from fraudstream.settings import Settings
-from fraudstream.sinks.events import EventReader
+from fraudstream.sinks.events import json_text
 from fraudstream.sinks.lake_table import DAY, LakeTable
 from fraudstream.sinks.loop import Pace, next_offsets
 from fraudstream.sinks.records import Parser, decision_routes, parsers
@@ -64,8 +66,9 @@ class LakeTarget:
         self._input = pipeline.input.name
         every = parsers(pipeline)
         self._parsers: dict[str, Parser] = {route.topic: every[route.topic] for route in decision_routes(pipeline)}
-        self._event = EventReader(pipeline.event)
         self._as_json = AsJson(pipeline, settings)
+        self._tokenising = Decoder(pipeline.event) if pipeline.event.sensitive else None
+        self._key = pipeline.event.key
         amount = pipeline.event.field(pipeline.event.amount or "")
         decided = _decision_columns(2 if amount is None else amount.scale)
         base = f"{(settings.lake_url or str(settings.project_folder / 'lake')).rstrip('/')}/{pipeline.name}"
@@ -107,10 +110,13 @@ class LakeTarget:
             FencedError: Another process is the same sink.
         """
         rows: dict[str, list[Sequence[Any]]] = {name: [] for name in self.tables}
-        events = iter(self._as_json([each.value or b"" for each in records if each.topic == self._input]))
+        events = [record for record in records if record.topic == self._input]
+        for record, event, key in zip(events, *self._events(events), strict=True):
+            at_ms = max(record.timestamp_ms, 0)
+            came = (record.topic, record.partition, record.offset, _instant(at_ms), key, event, _day(at_ms))
+            self._add(rows, "events", record, came)
         for record in records:
             if record.topic == self._input:
-                self._add(rows, "events", record, self._event_row(record, next(events)))
                 continue
             name, row = self._parsers[record.topic](*record[:3], record.key, record.value or b"")
             if name == "decisions":
@@ -145,16 +151,36 @@ class LakeTarget:
         if record.offset >= self.tables[name].positions.get((record.topic, record.partition), 0):
             rows[name].append(row)
 
-    def _event_row(self, record: Record, text: bytes) -> Sequence[Any]:
-        """An event as JSON, sensitive values masked; null where it is none (a dead letter tells)."""
-        try:
-            msgspec.json.decode(text, type=dict[str, Raw])
-            event: str | None = self._event.text(Raw(text))
-        except (ValueError, RecursionError):
-            event = None
-        at_ms = max(record.timestamp_ms, 0)
-        key = self._event.shown_key(record.key)
-        return (record.topic, record.partition, record.offset, _instant(at_ms), key, event, _day(at_ms))
+    def _events(self, records: Sequence[Record]) -> tuple[list[str | None], list[str | None]]:
+        """The events as JSON, and their keys.
+
+        An event is null where the record is no JSON object (a dead letter tells). Where fields are sensitive it has
+        their tokens, so it is null where the record is no event: nobody knows what else stands in it.
+        """
+        values = self._as_json([record.value or b"" for record in records])
+        if self._tokenising is None:
+            keys = [None if record.key is None else record.key.decode("utf-8", "replace") for record in records]
+            return [_object(value) for value in values], keys
+        times = np.array([record.timestamp_ms for record in records], np.int64)
+        decoded = self._tokenising.decode([*values], times)
+        texts = [
+            json_text(Raw(text or b"")) or None for text in decoded.texts(decoded.start, decoded.length, decoded.ok)
+        ]
+        key = None if self._key is None else decoded.columns[self._key]
+        if key is None:
+            return texts, [None] * len(records)
+        there = decoded.ok if key.valid is None else decoded.ok & key.valid
+        if key.start is None or key.length is None:
+            return texts, [str(value) if is_there else None for value, is_there in zip(key.values, there, strict=True)]
+        return texts, [None if each is None else each.decode() for each in decoded.texts(key.start, key.length, there)]
+
+
+def _object(value: bytes) -> str | None:
+    try:
+        msgspec.json.decode(value, type=dict[str, Raw])
+        return json_text(Raw(value))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _decision_columns(scale: int) -> dict[str, Any]:

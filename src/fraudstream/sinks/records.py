@@ -12,6 +12,7 @@ from msgspec import Meta, Raw
 from fraudstream.define.pipeline import Form, Pipeline, Route, Selection
 from fraudstream.engine.deadletter import NOTE
 from fraudstream.engine.decode_values import parse_iso
+from fraudstream.engine.event_ids import EventIds
 from fraudstream.errors import UsageError
 from fraudstream.sinks.events import EventReader, json_text
 from fraudstream.store.bulk import LAST_MS, Row
@@ -96,7 +97,7 @@ class _DeadLetter(msgspec.Struct, frozen=True, rename={"kind": "class"}):
     input: _Place
     kafka_timestamp: int
     value_length: _Long | None
-    value_sha256: str | None
+    value_sha256: str | None = None
 
 
 class Parsed(NamedTuple):
@@ -177,14 +178,14 @@ def _envelope(pipeline: Pipeline) -> Parser:
         place = d.input
         if place.topic != input_topic:
             return Parsed(None)
-        event, key_ = envelope.event, event_of.shown_key(key)
+        event, key_ = envelope.event, _key(key)
         return Parsed(
             "decisions",
             (
-                name, place.topic, place.partition, place.offset, d.sequence, event_of.shown_id(d.event_id),
+                name, place.topic, place.partition, place.offset, d.sequence, str(d.event_id),
                 key_, event_of.amount(event), d.outcome, d.score, d.model_score, d.risk_level, d.threshold,
                 _text(d.reasons), _text(d.rules), _text(d.explanation), _text(d.features), _text(d.versions),
-                _text(d.flags), _text(d.duplicate_of), event_of.text(event), d.event_at, d.decided_at,
+                _text(d.flags), _text(d.duplicate_of), json_text(event), d.event_at, d.decided_at,
             ),
         )  # fmt: skip
 
@@ -207,13 +208,13 @@ def _flat(pipeline: Pipeline) -> Parser:
         if pipeline.event.time is None and flat.scoring_latency_ms is not None:
             event_at = decided_at - flat.scoring_latency_ms  # Kafka's timestamp of the input is the event's time
         event_id = event_of.id(event) or flat.decision_id
-        key_, amount, nothing = event_of.shown_key(key), event_of.amount(event), (None,) * 6
+        key_, amount, nothing = _key(key), event_of.amount(event), (None,) * 6
         return Parsed(
             "decisions",
             (
                 name, place.topic, place.partition, place.offset, None, event_id, key_, amount, flat.outcome,
                 flat.fraud_score, None, flat.risk_level, flat.threshold, _text(flat.reasons), *nothing,
-                event_of.text(event), event_at, decided_at,
+                json_text(event), event_at, decided_at,
             ),
         )  # fmt: skip
 
@@ -241,15 +242,16 @@ def _alert(pipeline: Pipeline) -> Parser:
 
 
 def _label(pipeline: Pipeline) -> Parser:
-    decode = msgspec.json.Decoder(_Label).decode
+    decode, ids = msgspec.json.Decoder(_Label).decode, EventIds(pipeline.event)
 
     def read(topic: str, partition: int, offset: int, key: bytes | None, value: bytes) -> Parsed:
         try:
             label = decode(value)
+            event_id = ids.known_as(str(label.event_id))
         except (ValueError, RecursionError):
             return Parsed(None)  # the scorer refused it, too, and wrote a dead letter
         at = min(label.labelled_at, LAST_MS)
-        return Parsed("labels", (pipeline.name, topic, partition, offset, str(label.event_id), label.label, at))
+        return Parsed("labels", (pipeline.name, topic, partition, offset, event_id, label.label, at))
 
     return read
 
@@ -274,6 +276,10 @@ def _dead_letter(pipeline: Pipeline) -> Parser:
         )  # fmt: skip
 
     return read
+
+
+def _key(key: bytes | None) -> str | None:
+    return None if key is None else key.decode("utf-8", "replace")
 
 
 def _text(raw: Raw) -> str | None:

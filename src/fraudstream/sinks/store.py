@@ -11,8 +11,10 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from msgspec.structs import replace
 from sqlalchemy import select
 
+from fraudstream.define.decision import ValueList
 from fraudstream.define.write import to_yaml
 from fraudstream.errors import FraudstreamError, StoreUnreachable
 from fraudstream.kafka.tail import Record
@@ -108,9 +110,9 @@ def record_versions(store: Store, plan: Plan) -> list[str]:
     """Keeps what stands behind the versions that the pipeline's decisions carry; returns the kinds that were new."""
     pipeline = plan.pipeline
     contents = {
-        "pipeline": to_yaml(pipeline),
+        "pipeline": to_yaml(replace(pipeline, lists=_with_kept_values(plan))),
         "rules": json.dumps([[rule.code, rule.when, rule.action, rule.score] for rule in pipeline.rules]),
-        "lists": json.dumps({each.name: each.values for each in plan.lists}),
+        "lists": json.dumps({each.name: each.values for each in plan.kept_lists}),
     }
     current = {kind: getattr(plan.versions, kind) for kind in contents}
     with store.begin(read_only=True) as connection:
@@ -123,3 +125,13 @@ def record_versions(store: Store, plan: Plan) -> list[str]:
         with store.change("versions recorded", pipeline.name, dict(new)) as connection:
             insert_rows(connection, versions, rows)
     return [kind for kind, _ in new]
+
+
+def _with_kept_values(plan: Plan) -> tuple[ValueList, ...]:
+    """The lists as they were declared, but for values of sensitive fields; those of files stay in the files."""
+    kept = {each.name: each for each in plan.kept_lists}
+    planned = {each.name: each for each in plan.lists}
+    return tuple(
+        each if planned[each.name] is kept[each.name] else replace(kept[each.name], file=None)
+        for each in plan.pipeline.lists
+    )

@@ -111,7 +111,7 @@ def list_cases(store: Store, status: Status | None = None) -> list[Case]:
 
 
 def event_id_of(store: Store, case: Case) -> str | None:
-    """The id of a case's event, masked where ids are sensitive; None where the alert is not kept any more."""
+    """The id of a case's event; None where the alert is not kept any more."""
     place = {name: getattr(case, name) for name in ("pipeline", "input_topic", "input_partition", "input_offset")}
     with store.begin(read_only=True) as connection:
         return connection.execute(select(alerts.c.event_id).filter_by(**place)).scalar()

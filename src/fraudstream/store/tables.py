@@ -79,7 +79,7 @@ alerts = Table(
     PrimaryKeyConstraint(*_INPUT_NAMES, "alert_at"),
     Index(None, "alert_at"),
 )
-"""What a person has to look at; sensitive ids and keys are masked already."""
+"""What a person has to look at; sensitive ids and keys are tokens."""
 
 cases = Table(
     "cases",

@@ -23,6 +23,8 @@ from fraudstream.errors import SettingError
 
 LEAST_SECRET_BYTES = 32
 PREFIX = "tok_"
+LONGEST_TOKEN = 47
+"""Bytes: the prefix, a key id of 16, and 26 characters that are 128 bits."""
 _TOKEN_BYTES, _NONCE_BYTES = 16, 12
 _KEY_ID = re.compile(r"[a-z0-9]{1,16}")
 _TOKEN = re.compile(r"tok_([a-z0-9]{1,16})_[a-z2-7]{26}")

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import orjson
 import polars as pl
 
+from fraudstream.engine.event_ids import EventIds
 from fraudstream.errors import DataError, UsageError
-from fraudstream.runner.labels import FRAUD, LEGITIMATE, has_integer_ids, integer_id
+from fraudstream.runner.labels import FRAUD, LEGITIMATE
 from fraudstream.schema.event import Event
 from fraudstream.training.columns import LABEL_NAMES, require_column, usual
 from fraudstream.training.files import KINDS
@@ -78,7 +79,7 @@ class LabelFile:
             raise DataError(f"{path} {what}.", f"Give a file that ends with {', '.join(KINDS)}.")
         self.path = path
         self._table = _parquet(path) if path.suffix == ".parquet" else None
-        self._integer_ids = has_integer_ids(event)
+        self._ids = EventIds(event)
         names = self._names()
         for name in columns:
             if name not in COLUMNS:
@@ -119,8 +120,7 @@ class LabelFile:
         event_id, word = said["event_id"], (said["label"] or "").lower()
         if event_id is None:
             raise ValueError(f"{self.columns['event_id']} is empty; it names the event")
-        if self._integer_ids:
-            integer_id(event_id)
+        event_id = self._ids.known_as(event_id)
         if word not in FRAUD_WORDS and word not in GENUINE_WORDS:
             raise ValueError(
                 f"{self.columns['label']} is {said['label'] or ''!r}; write {FRAUD} or {LEGITIMATE}, 1 or 0, true or "

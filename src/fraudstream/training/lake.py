@@ -11,14 +11,13 @@ from fraudstream.errors import DataError, UsageError
 from fraudstream.plan.plan import Plan
 from fraudstream.settings import Settings
 from fraudstream.training.files import Lines
-from fraudstream.training.unmasked import require_unmasked
 
 
 def lake_source(settings: Settings, plan: Plan) -> Lines:
     """The events of a pipeline that `fraudstream sink lake` kept, ordered as a topic's.
 
     Raises:
-        UsageError: The library is not installed, or features look back over a field that the lake holds masked.
+        UsageError: The library is not installed.
         LakeUnreachable: The folder or bucket does not answer.
         DataError: Nothing is kept there.
     """
@@ -26,7 +25,6 @@ def lake_source(settings: Settings, plan: Plan) -> Lines:
         raise UsageError("Reading the lake needs deltalake, which is not installed.", "pip install 'fraudstream[lake]'")
     from fraudstream.sinks.lake import LakeTarget
 
-    require_unmasked(plan, "lake")
     table = LakeTarget(settings, plan).tables["events"]
     if not table.exists():
         raise DataError(f"There is no table {table.uri}.", "Fill it with `fraudstream sink lake`, or set lake_url.")

@@ -15,7 +15,6 @@ from fraudstream.store.migrate import open_store
 from fraudstream.store.tables import decisions, labels
 from fraudstream.training.files import Lines
 from fraudstream.training.truth import Truth, truth_of_ids
-from fraudstream.training.unmasked import require_unmasked
 
 _ROWS_AT_ONCE = 50_000
 
@@ -28,13 +27,11 @@ class StoreSource(Lines):
         plan: Whose events.
 
     Raises:
-        UsageError: Features look back over a field that the store holds masked.
         StoreUnreachable, StoreError: The database does not answer, or is not ready.
         DataError: Nothing is kept there.
     """
 
     def __init__(self, settings: Settings, plan: Plan) -> None:
-        require_unmasked(plan, "store")
         store, pipeline = open_store(settings), plan.pipeline
         wanted = (
             select(cast(decisions.c.event, Text), decisions.c.event_at)
@@ -69,7 +66,6 @@ def truth_of_store(settings: Settings, plan: Plan) -> Truth:
     """
     if plan.pipeline.event.id is None:
         raise DataError("Labels name events by their id, and events of this pipeline have none.", "Use --label COLUMN.")
-    require_unmasked(plan, "store")
     store = open_store(settings)
     wanted = select(labels.c.event_id, labels.c.label, labels.c.labelled_at).where(
         labels.c.pipeline == plan.pipeline.name

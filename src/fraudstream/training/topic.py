@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fraudstream.define.pipeline import Pipeline
+from fraudstream.engine.event_ids import EventIds
 from fraudstream.errors import DataError
 from fraudstream.kafka.decoding import AsJson
 from fraudstream.kafka.tail import Record, TopicTail
-from fraudstream.runner.labels import decode_labels, has_integer_ids
+from fraudstream.runner.labels import decode_labels
 from fraudstream.schema.event import Event
 from fraudstream.settings import Settings
 from fraudstream.training.files import Lines
@@ -65,7 +66,7 @@ def truth_of_topic(settings: Settings, topic: str, event: Event) -> tuple[Truth,
     records = _records(settings, topic)
     values = [record.value for record in records]
     times = _numbers([record.timestamp_ms for record in records])
-    found = decode_labels(values, times, integer_ids=has_integer_ids(event))
+    found = decode_labels(values, times, EventIds(event))
     if not found.ok.any():
         raise DataError(f"The topic {topic} holds no labels.", "Name a topic with labels, or a file.")
     rejected = Counter(str(reject.kind) for reject in found.rejects)

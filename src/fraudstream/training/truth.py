@@ -12,9 +12,10 @@ import polars as pl
 
 from fraudstream.engine.batch import Batch
 from fraudstream.engine.contribute import key_of
+from fraudstream.engine.event_ids import EventIds
 from fraudstream.engine.kernels.fingerprint import fingerprint_integers, fingerprints
 from fraudstream.errors import DataError
-from fraudstream.schema.event import Event, FieldType
+from fraudstream.schema.event import Event
 from fraudstream.training.columns import LABEL_NAMES, require_column, usual
 from fraudstream.training.files import HistorySource, as_texts, open_file
 
@@ -169,14 +170,14 @@ def truth_of_ids(ids: pl.Series, fraud: Bools, labelled_at_ms: Int64s, event: Ev
         DataError: Ids are whole numbers, and some here are none.
     """
     assert event.id is not None
-    field = event.field(event.id)
-    if field is not None and field.type is FieldType.INTEGER:
+    own = EventIds(event)
+    if own.integer:
         numbers = ids.cast(pl.Int64, strict=False)
         if numbers.null_count():
             raise DataError(f"{source} has ids that are no whole numbers, as {event.id} is.", "Correct them.")
         low, high = fingerprint_integers(numbers.to_numpy())
     else:
-        low, high = fingerprints([text.encode() for text in ids.fill_null("").to_list()])
+        low, high = fingerprints([own.known_as(text).encode() for text in ids.fill_null("").to_list()])
     return truth_of_words(Words(low, high, fraud, labelled_at_ms), source)
 
 

@@ -43,6 +43,7 @@ from fraudstream.engine.kernels.scan_memory import (
     LEAF,
     LONGEST_TEXT,
     MOST_KEYS,
+    SENSITIVE_STRING,
     STRING,
     UNCLEAR,
     Cells,
@@ -168,6 +169,30 @@ def _read_text(
     return close + 1
 
 
+@njit(cache=True, nogil=True)
+def _read_sensitive(
+    buffer: Address, i: int, end: int, row: int, column: int, paths: Paths, cells: Cells, scratch: Scratch
+) -> int:
+    """Read a text, or an integer as one, and note where it stands."""
+    if int_at(paths.kind, column) == SENSITIVE_STRING:
+        after = _read_text(buffer, i, end, row, column, paths, cells, scratch)
+    else:
+        after, _ = read_integer(buffer, i)
+        if byte_at(buffer, i) == 45:
+            return UNSURE  # -0 is written otherwise than it is read
+        if after != UNSURE:
+            low, high = fingerprint_span(buffer, i, after - i)
+            cell = int_at(paths.text, column) * cells.stride + row
+            put_int(cells.numbers, column * cells.stride + row, np.int64(low))
+            put_int(cells.high, cell, np.int64(high))
+            put_int(cells.start, cell, i)
+            put_int(cells.length, cell, after - i)
+    cell = int_at(paths.sensitive, column) * cells.stride + row
+    put_int(cells.value_start, cell, i)
+    put_int(cells.value_length, cell, after - i)
+    return after
+
+
 @njit(cache=True, nogil=True, forceinline=True)
 def _read_value(
     buffer: Address, i: int, end: int, row: int, column: int, paths: Paths, cells: Cells, scratch: Scratch
@@ -194,6 +219,8 @@ def _read_value(
         i, number = read_iso(buffer, i)
     elif kind == BOOLEAN:
         i, number = after_literal(buffer, i)
+    elif kind >= SENSITIVE_STRING:
+        return _read_sensitive(buffer, i, end, row, column, paths, cells, scratch)
     else:
         i, number = read_epoch(buffer, i, 3 if kind == EPOCH_S else 0)
     put_int(cells.numbers, cell, number)

@@ -8,8 +8,8 @@ import numpy as np
 
 from fraudstream.engine.kernels.memory import Address
 
-STRING, INTEGER, DECIMAL, FLOAT, BOOLEAN, ISO, EPOCH_MS, EPOCH_S = range(8)
-"""How a column is read."""
+STRING, INTEGER, DECIMAL, FLOAT, BOOLEAN, ISO, EPOCH_MS, EPOCH_S, SENSITIVE_STRING, SENSITIVE_INTEGER = range(10)
+"""How a column is read. Of the sensitive ones it is noted where the value stands; an integer is read as a text."""
 LEAF, INNER, LOCATION, UNCLEAR = range(4)
 """What may stand at a node: a value, an object, a location's name or object; UNCLEAR goes to the reference decoder."""
 DEEPEST = 64
@@ -41,7 +41,8 @@ class Paths(NamedTuple):
         kind: int64[columns]: STRING, INTEGER, ….
         scale: int64[columns]: decimals' digits after the point.
         bound: float64[columns]: floats' largest absolute value.
-        text: int64[columns]: a string column's index among the string columns.
+        text: int64[columns]: a text column's index among those.
+        sensitive: int64[columns]: a sensitive column's index among those.
         required: int64[required_count]: the columns that must have a value.
         locations: int64[location_count, 3]: name, latitude and longitude columns of required locations.
     """
@@ -62,6 +63,7 @@ class Paths(NamedTuple):
     scale: Address
     bound: Address
     text: Address
+    sensitive: Address
     required: Address
     locations: Address
 
@@ -79,6 +81,8 @@ class Cells(NamedTuple):
         high: uint64[texts, stride]: high halves of fingerprints.
         start: int64[texts, stride]: where a text stands in the buffer.
         length: int64[texts, stride].
+        value_start: int64[sensitive, stride]: where a sensitive value stands in the buffer, its quote included.
+        value_length: int64[sensitive, stride].
         side: uint8[side_size]: texts that had escapes, without them.
     """
 
@@ -90,6 +94,8 @@ class Cells(NamedTuple):
     high: Address
     start: Address
     length: Address
+    value_start: Address
+    value_length: Address
     side: Address
 
 

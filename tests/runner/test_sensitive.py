@@ -1,0 +1,100 @@
+"""A scorer on events with sensitive fields: tokens everywhere behind the decoder, histories go on under another key."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from fraudstream.define.decision import ValueList
+from fraudstream.define.feature import Feature, FeatureKind
+from fraudstream.define.pipeline import Pipeline
+from fraudstream.engine.deadletter import original_of
+from fraudstream.settings import Settings
+from fraudstream.tokens.held import use_keys
+from fraudstream.tokens.keys import TokenKeys, read_keys
+from fraudstream.tokens.source import MADE_HERE
+
+from .small import START_MS, event, label, pipeline, scorer
+from .workbench import Workbench
+
+pytestmark = pytest.mark.kafka
+
+CARD = "4111111111111111"
+FIRST = {"k1": b"1" * 32}
+
+
+def guarded() -> Pipeline:
+    """Card and event id are sensitive; a list of cards, and labels by id."""
+    small = pipeline(shops=True, partitions=1)
+    fields = tuple(msgspec.structs.replace(each, sensitive=each.name in ("card", "id")) for each in small.event.fields)
+    listed = Feature(name="watched", kind=FeatureKind.IN_LIST, of="card", list="cards")
+    return msgspec.structs.replace(
+        small,
+        event=msgspec.structs.replace(small.event, fields=fields),
+        lists=(ValueList(name="cards", values=(CARD,)),),
+        features=(*small.features, listed),
+    )
+
+
+def score_with(bench: Workbench, keys: TokenKeys) -> None:
+    """Runs a scorer until it has caught up. It is told of its settings' keys first, as a command would be."""
+    use_keys(lambda: keys)
+    scorer(bench).run(until_caught_up=True)
+
+
+def test_histories_lists_and_labels_go_on_under_a_new_key(
+    kafka_settings: Settings, tmp_path: Path, unique_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The state is rebuilt from the log; decisions made before stay as they are, and keep the old key's tokens."""
+    old, new = TokenKeys("k1", FIRST), TokenKeys("k2", FIRST | {"k2": b"2" * 32})
+    use_keys(lambda: old)
+    bench = Workbench(kafka_settings, guarded(), tmp_path, unique_id)
+    topic = bench.pipeline.input.name
+    bench.produce(topic, [event(0, card=CARD), event(1, card="c2"), event(2, card=CARD), b'{"card":"' + CARD.encode()])
+    score_with(bench, old)
+    assert bench.pipeline.labels is not None
+    bench.produce(bench.pipeline.labels.name, [label(2, True, START_MS + 2_500)])
+    bench.produce(topic, [event(3, card=CARD), event(2, card=CARD)])
+    with caplog.at_level(logging.WARNING):
+        score_with(bench, new)
+    assert "the token key is not that of" in caplog.text
+    decided = bench.decisions()
+
+    def seen(name: str) -> list[Any]:
+        return [each["decision"]["features"][name] for each in decided]
+
+    assert seen("card_count") == [1, 1, 2, 3, 2]
+    assert seen("watched") == [True, False, True, True, True]
+    assert seen("shop_frauds") == [0, 0, 0, 1, 0]
+    assert decided[4]["decision"]["flags"] == ["duplicate"]
+    under = [old, old, old, new, new]
+    cards = [keys.token(card.encode()) for keys, card in zip(under, (CARD, "c2", CARD, CARD, CARD), strict=True)]
+    assert [each["event"]["card"] for each in decided] == cards
+    ids = [keys.token(f"e{n}".encode()) for keys, n in zip(under, (0, 1, 2, 3, 2), strict=True)]
+    assert [each["event"]["id"] for each in decided] == [each["decision"]["event_id"] for each in decided] == ids
+    written = bench.read(bench.scores)
+    assert {message.key().decode() for message in written} == set(cards)
+    (letter,) = bench.read(bench.pipeline.dead_letters.name)
+    assert letter.key() is None and CARD.encode() not in letter.value()
+    assert original_of(json.loads(letter.value())).value == b'{"card":"' + CARD.encode()
+    assert not any(CARD.encode() in message.value() for message in written)
+
+
+def test_a_scorer_on_this_machine_makes_its_own_key_and_tells_of_it(
+    kafka_settings: Settings, tmp_path: Path, unique_id: str
+) -> None:
+    bench = Workbench(kafka_settings, guarded(), tmp_path, unique_id)
+    bench.produce(bench.pipeline.input.name, [event(0, card=CARD)])
+    bench.score_everything()
+    path = tmp_path / ".fraudstream" / MADE_HERE
+    log = (tmp_path / "scorer.log").read_text()
+    assert str(path) in log and "in production name a key file" in log
+    secret = path.read_text().split('"')[-2]
+    assert secret not in log and CARD not in log
+    (decided,) = bench.decisions()
+    assert decided["event"]["card"] == read_keys(path, "the test").token(CARD.encode())  # type: ignore[index]
