@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from fraudstream.tokens.keys import TokenKeys, read_keys
 from fraudstream.tokens.source import MADE_HERE
 
 from .small import START_MS, event, label, pipeline, scorer
-from .workbench import Workbench
+from .workbench import PROGRAM, Workbench
 
 pytestmark = pytest.mark.kafka
 
@@ -45,6 +47,20 @@ def score_with(bench: Workbench, keys: TokenKeys) -> None:
     """Runs a scorer until it has caught up. It is told of its settings' keys first, as a command would be."""
     use_keys(lambda: keys)
     scorer(bench).run(until_caught_up=True)
+
+
+def prove_here(bench: Workbench, event_id: str, keys: TokenKeys) -> dict[str, object]:
+    """What `fraudstream prove` says of an event, called by its value."""
+    path = bench.folder / "keys.toml"
+    secrets = "\n".join(f'{name} = "{base64.b64encode(name[1:].encode() * 32).decode()}"' for name in keys.held)
+    path.write_text(f'active = "{keys.active}"\n[keys]\n{secrets}\n')
+    arguments = ["prove", event_id, "--pipeline", str(bench.file), "-b", bench.settings.bootstrap_servers, "--json"]
+    done = subprocess.run(
+        [str(PROGRAM), *arguments, "--set", f"token_keys_file={path}"], cwd=bench.folder, capture_output=True, text=True
+    )
+    assert done.returncode in (0, 1), done.stderr
+    found = json.loads(done.stdout)
+    return {name: found[name] for name in ("proved", "event_id")}
 
 
 def test_histories_lists_and_labels_go_on_under_a_new_key(
@@ -83,6 +99,8 @@ def test_histories_lists_and_labels_go_on_under_a_new_key(
     assert letter.key() is None and CARD.encode() not in letter.value()
     assert original_of(json.loads(letter.value())).value == b'{"card":"' + CARD.encode()
     assert not any(CARD.encode() in message.value() for message in written)
+    for number in (0, 2, 3):
+        assert prove_here(bench, f"e{number}", new) == {"proved": True, "event_id": ids[number]}
 
 
 def test_a_scorer_on_this_machine_makes_its_own_key_and_tells_of_it(

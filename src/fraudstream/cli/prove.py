@@ -56,13 +56,19 @@ def command(
     """
     from fraudstream.replay.prove import prove, recorded_scorer
     from fraudstream.replay.recorded import find
+    from fraudstream.tokens.held import held_keys, use_keys
 
     if decisions is None and (data is not None or labels is not None):
         raise UsageError("--data and --labels go with --decisions.", "Without it everything is read from the topics.")
     settings = settings_from(bootstrap_servers, config, values)
     candidates = _candidates(pipeline, settings.pipelines_folder)
     outputs, source = _outputs(settings, candidates, decisions)
-    found, about, ledger = find(outputs, decision, source, {each.pipeline.input.name for each in candidates})
+    inputs = {each.pipeline.input.name for each in candidates}
+    found, about, ledger = find(outputs, decision, source, inputs, _tokens(candidates, decision))
+    if any(each.pipeline.event.sensitive for each in candidates):
+        keys = held_keys().used_in(about[0].value)
+        use_keys(lambda: keys)
+        candidates = _candidates(pipeline, settings.pipelines_folder)  # a list's version is one of tokens
     plan = _decided_by(candidates, found)
     past, known = _past(plan, settings, found, ledger, outputs, decisions, data, labels)
     scorer = recorded_scorer(plan, found, settings.models_folder)
@@ -73,6 +79,16 @@ def command(
         _print(str(found.event_id), found, past, proof)
     if not proof.holds:
         raise typer.Exit(1)
+
+
+def _tokens(candidates: list[Plan], event_id: str) -> list[str]:
+    """What an event's id may be in its decision where ids are sensitive: its token under each key."""
+    from fraudstream.tokens.held import held_keys
+
+    if not any(plan.pipeline.event.id in plan.pipeline.event.sensitive for plan in candidates):
+        return []
+    keys = held_keys()
+    return [keys.token(event_id.encode(), key_id) for key_id in keys.held]
 
 
 def _candidates(pipeline: str | None, folder: Path) -> list[Plan]:

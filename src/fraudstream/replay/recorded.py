@@ -205,7 +205,7 @@ Outputs = Callable[[], Iterable[Output]]
 
 
 def find(
-    outputs: Outputs, wanted: str, source: str, inputs: Collection[str] = ()
+    outputs: Outputs, wanted: str, source: str, inputs: Collection[str] = (), also: Collection[str] = ()
 ) -> tuple[Decision, list[Output], Ledger]:
     """A decision, all records about it, and the ledger of its input.
 
@@ -214,18 +214,20 @@ def find(
         wanted: An event id, or coordinates written `topic/partition/offset`.
         source: What is read, for people.
         inputs: The input topics whose decisions are preferred, where several share topics of decisions and ids.
+        also: What the event may be called as well: the tokens of its id.
 
     Raises:
         DataError: There is no such decision.
     """
     found: Decision | None = None
+    names = {wanted, *also}
     ledgers: dict[str, Ledger] = {}
     for output in outputs():
         decision = output.decision
         if decision is None:
             continue
         ledgers.setdefault(decision.input.topic, Ledger()).note(decision)
-        if wanted in (str(decision.event_id), str(decision.place)):
+        if not names.isdisjoint((str(decision.event_id), str(decision.place))):
             # Of several copies the first was decided on its own; a duplicate is asked for by its coordinates.
             found = max(found or decision, decision, key=lambda each: _likely(each, inputs))
     if found is None:

@@ -28,6 +28,7 @@ LONGEST_TOKEN = 47
 _TOKEN_BYTES, _NONCE_BYTES = 16, 12
 _KEY_ID = re.compile(r"[a-z0-9]{1,16}")
 _TOKEN = re.compile(r"tok_([a-z0-9]{1,16})_[a-z2-7]{26}")
+_TOKEN_BYTES_IN = re.compile(rb"\btok_([a-z0-9]{1,16})_[a-z2-7]{26}\b")
 _HEADER = """\
 # What tokens of sensitive fields are made with: see docs/sensitive-data.md.
 # Keep it secret, keep a copy, and give every process of a pipeline the same one (the setting token_keys_file).
@@ -89,6 +90,15 @@ class TokenKeys:
         """Whether a text is a token under a key that is held."""
         found = _TOKEN.fullmatch(text)
         return found is not None and found[1] in self._derived
+
+    def used_in(self, record: bytes) -> TokenKeys:
+        """The same keys, of which the one is active that the first token in a record was made with."""
+        found = next((each[1].decode() for each in _TOKEN_BYTES_IN.finditer(record)), self.active)
+        if found == self.active or found not in self._derived:
+            return self
+        other = TokenKeys.__new__(TokenKeys)
+        other.active, other._derived, other._current = found, self._derived, self._derived[found]
+        return other
 
     def digest(self, value: bytes) -> str:
         """The keyed hash of a record, 64 hex digits: it tells records apart, and is not a token."""
