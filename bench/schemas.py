@@ -9,6 +9,7 @@ import argparse
 import io
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,12 @@ import fastavro
 import numpy as np
 
 from bench.decode import CARD, NOW_MS, ROWS, TERMINAL, card_event, microseconds, terminal_event
-from fraudstream.define.pipeline import Format
+from fraudstream.define.pipeline import Format, Pipeline, Topic
 from fraudstream.engine.decode import Decoder
 from fraudstream.engine.decode_framed import FramedDecoder
+from fraudstream.engine.event_records import EventRecords, event_schema
 from fraudstream.engine.schemas import WriterSchema
-from fraudstream.schema.event import Event, FieldType
-from fraudstream.units import parse_instant
-
-AVRO = {
-    FieldType.STRING: "string",
-    FieldType.INTEGER: "long",
-    FieldType.FLOAT: "double",
-    FieldType.DECIMAL: {"type": "bytes", "logicalType": "decimal", "precision": 15, "scale": 2},
-    FieldType.TIMESTAMP: {"type": "long", "logicalType": "timestamp-millis"},
-}
+from fraudstream.schema.event import Event
 
 
 class OneSchema:
@@ -40,52 +33,38 @@ class OneSchema:
         return self._schema
 
 
-def avro_records(event: Event, events: list[dict[str, Any]]) -> tuple[WriterSchema, list[bytes | None]]:
-    fields = [{"name": field.name, "type": AVRO[field.type]} for field in event.fields]
-    schema = {"type": "record", "name": "Event", "fields": fields}
-    parsed = fastavro.parse_schema(schema)
-    records: list[bytes | None] = []
-    for each in events:
-        stream = io.BytesIO()
-        fastavro.schemaless_writer(stream, parsed, typed(event, each))
-        records.append(b"\0\0\0\0\1" + stream.getvalue())
-    return WriterSchema("AVRO", json.dumps(schema)), records
-
-
-def typed(event: Event, members: dict[str, Any]) -> dict[str, Any]:
-    """The event's values as the types of its schema have them."""
-    found = dict(members)
-    for field in event.fields:
-        if field.type is FieldType.TIMESTAMP:
-            found[field.name] = parse_instant(members[field.name])
-        elif field.type is FieldType.DECIMAL:
-            found[field.name] = round(members[field.name] * 100).to_bytes(8, "big", signed=True).lstrip(b"\0") or b"\0"
-            if found[field.name][0] >= 0x80:
-                found[field.name] = b"\0" + found[field.name]
-    return found
-
-
 def measured(event: Event, events: list[dict[str, Any]]) -> dict[str, Any]:
     times = np.full(ROWS, NOW_MS)
-    json_records: list[bytes | None] = [json.dumps(each, separators=(",", ":")).encode() for each in events]
-    schema, records = avro_records(event, events)
-    plain, framed = Decoder(event), FramedDecoder(event, Format.AVRO, OneSchema(schema))
-    decoded = framed.decode(records, times)
-    assert decoded.ok.all() and not decoded.slow_rows
-    assert plain.decode(json_records, times).ok.all()
-    parsed = fastavro.parse_schema(json.loads(schema.text))
-    bodies = [record[5:] for record in records if record is not None]
-    json_us = microseconds(lambda: plain.decode(json_records, times))
-    avro_us = microseconds(lambda: framed.decode(records, times))
-    return {
-        "json_bytes": round(sum(len(record or b"") for record in json_records) / ROWS),
-        "avro_bytes": round(sum(len(record or b"") for record in records) / ROWS),
-        "json_us": json_us,
-        "avro_us": avro_us,
-        "avro_one_record_us": microseconds(lambda: framed.decode(records[:1], times[:1]), 1),
-        "json_over_avro": round(json_us / avro_us, 2),
-        "fastavro_us": microseconds(lambda: [fastavro.schemaless_reader(io.BytesIO(each), parsed) for each in bodies]),
-    }
+    lines = [json.dumps(each, separators=(",", ":")).encode() for each in events]
+    pipeline = Pipeline(name="bench", event=event, input=Topic(name="events"))
+    plain = Decoder(event)
+    assert plain.decode([*lines], times).ok.all()
+    json_us = microseconds(lambda: plain.decode([*lines], times))
+    result: dict[str, Any] = {"json_bytes": mean_bytes(lines), "json_us": json_us}
+    for form in (Format.AVRO, Format.PROTOBUF):
+        schema, writer = event_schema(pipeline, form), EventRecords(pipeline, form, 1)
+        records = writer(lines)
+        framed = FramedDecoder(event, form, OneSchema(schema))
+        decoded = framed.decode([*records], times)
+        assert decoded.ok.all()
+        assert form is not Format.AVRO or not decoded.slow_rows
+        taken_us = microseconds(lambda framed=framed, records=records: framed.decode([*records], times))
+        result |= {
+            f"{form}_bytes": mean_bytes(records),
+            f"{form}_us": taken_us,
+            f"{form}_over_json": round(taken_us / json_us, 2),
+            f"{form}_written_us": microseconds(lambda writer=writer: writer(lines)),
+        }
+    avro = fastavro.parse_schema(json.loads(event_schema(pipeline, Format.AVRO).text))
+    bodies = [record[5:] for record in EventRecords(pipeline, Format.AVRO, 1)(lines)]
+    result["fastavro_us"] = microseconds(
+        lambda: [fastavro.schemaless_reader(io.BytesIO(each), avro) for each in bodies]
+    )
+    return result
+
+
+def mean_bytes(records: Sequence[bytes]) -> int:
+    return round(sum(map(len, records)) / len(records))
 
 
 def main() -> None:

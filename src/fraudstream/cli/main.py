@@ -49,6 +49,7 @@ LazyGroup.table = {
     "kill": LazyCommand("fraudstream.cli.kill", "Switch a pipeline's model or one of its rules off, within a second."),
     "revive": LazyCommand("fraudstream.cli.revive", "Switch a pipeline's model or one of its rules on again."),
     "rescore": LazyCommand("fraudstream.cli.rescore", "Score what was decided without the model, now that it is back."),
+    "schema": LazyCommand("fraudstream.cli.schema", "Print the Avro or Protobuf schema of a pipeline's events."),
     "redrive": LazyCommand("fraudstream.cli.redrive", "Send dead letters through again, after a fix."),
     "evaluate": LazyCommand("fraudstream.cli.evaluate", "Judge a pipeline's model on several periods of a history."),
     "report": LazyCommand("fraudstream.cli.report", "Write one page of how well a pipeline's model does, and why."),

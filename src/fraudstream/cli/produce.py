@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from fraudstream.cli.exporting import exporting
 from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
 from fraudstream.cli.traffic import duration_ms, progress_line, stop_on_signals, summary_of, summary_text
 from fraudstream.errors import DataError, UsageError
+from fraudstream.settings import Settings
 
 KINDS = (".parquet", ".csv", ".jsonl", ".ndjson")
 
@@ -37,6 +39,13 @@ def command(
     label_delay: Annotated[str, typer.Option("--label-delay", help="Mean time until fraud is known.")] = "7d",
     label_all: Annotated[bool, typer.Option("--label-all", help="Also label what is legitimate.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the label delays.")] = 1,
+    pipeline: Annotated[
+        str | None, typer.Option("--pipeline", metavar="FILE | NAME", help="Whose events: needed with --format.")
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="avro or protobuf, with the schema registered as TOPIC-value; default: JSON."),
+    ] = None,
     metrics_port: MetricsPort = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
@@ -76,8 +85,10 @@ def command(
     require_topics(settings, [topic, labels_topic] if labels else [topic])
     producer = BulkProducer(settings)
 
+    written = _written(pipeline, form, topic, settings)
+
     def emit(batch: PastBatch, part: slice) -> None:
-        producer.send(topic, batch.values[part], None if batch.keys is None else batch.keys[part])
+        producer.send(topic, written(batch.values[part]), None if batch.keys is None else batch.keys[part])
 
     with ExitStack() as open_:
         stop = open_.enter_context(stop_on_signals())
@@ -99,6 +110,21 @@ def command(
         show_json(summary_of(done, to=topic, time=columns.time, key=columns.key))
     else:
         print(summary_text(done, topic, labels_topic if labels else None))
+
+
+def _written(
+    pipeline: str | None, form: str | None, topic: str, settings: Settings
+) -> Callable[[Sequence[bytes]], Sequence[bytes]]:
+    """What makes the records of the events' JSON."""
+    if form is None:
+        return lambda values: values
+    if pipeline is None:
+        raise UsageError("--format needs to know what an event is.", "Name the pipeline that reads it with --pipeline.")
+    from fraudstream.cli.schema import chosen_format
+    from fraudstream.kafka.subjects import records_for
+    from fraudstream.pipelines import find_plan
+
+    return records_for(find_plan(pipeline, settings.pipelines_folder).pipeline, chosen_format(form), topic, settings)
 
 
 def _choose(asked: str | None, option: str, guessed: str | None, names: list[str], what: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from fraudstream.cli.traffic import (
     summary_of,
     summary_text,
 )
+from fraudstream.define.pipeline import Format, Pipeline
 from fraudstream.errors import UsageError
 from fraudstream.settings import Settings
 
@@ -51,12 +53,17 @@ class Extent:
 
 @dataclass(frozen=True)
 class Targets:
-    """Where events go: a file, or else a topic; and where labels and the truth go, if anywhere."""
+    """Where events go: a file, or else a topic; and where labels and the truth go, if anywhere.
+
+    Attributes:
+        written: Makes a topic's records of the events' JSON; None where they are JSON.
+    """
 
     file: Path | None
     topic: str
     labels_topic: str | None
     truth: Path | None
+    written: Callable[[Sequence[bytes]], Sequence[bytes]] | None = None
 
 
 def command(
@@ -129,6 +136,7 @@ def command(
         if labels_topic is None and pipeline.labels is not None:
             labels_topic = pipeline.labels.name
     topic = topic or form.topic
+    written = None if settings is None else _written(pipeline, topic, settings)
     labelled = to_kafka and form.id_column is not None and labels_topic not in (None, "none")
     if label_all and not labelled:
         raise _nothing_to_label(name, to_kafka=to_kafka, has_id=form.id_column is not None)
@@ -148,7 +156,7 @@ def command(
         show_note(f"note: each customer makes {each:.1f} transactions a minute; more --customers make it fewer.")
     done, by_pattern = _send(
         traffic,
-        Targets(None if to_kafka else Path(to), topic, labels_topic if labelled else None, truth),
+        Targets(None if to_kafka else Path(to), topic, labels_topic if labelled else None, truth, written),
         labels,
         settings,
         Pace(live=extent.live) if extent.rate_per_s else None,
@@ -160,6 +168,15 @@ def command(
     print(f"fraud: {done.fraud:,} events" + "".join(f" · {n} {c:,}" for n, c in by_pattern.items()))
     if truth is None and not labelled and done.fraud:
         show_note("note: no labels are sent; --truth FILE writes which events are fraud.")
+
+
+def _written(pipeline: Pipeline, topic: str, settings: Settings) -> Callable[[Sequence[bytes]], Sequence[bytes]] | None:
+    """What makes the input's records of the events' JSON; None where they are that."""
+    if pipeline.input.format is Format.JSON:
+        return None
+    from fraudstream.kafka.subjects import records_for
+
+    return records_for(pipeline, pipeline.input.format, topic, settings)
 
 
 def _nothing_to_label(name: str, *, to_kafka: bool, has_id: bool) -> UsageError:
@@ -202,7 +219,8 @@ def _send(
 
         def emit(chunk: Chunk, part: slice) -> None:
             if producer is not None:
-                producer.send(targets.topic, chunk.values[part], chunk.keys[part])
+                values = chunk.values[part] if targets.written is None else targets.written(chunk.values[part])
+                producer.send(targets.topic, values, chunk.keys[part])
             if out is not None:
                 out.add(chunk.frame[part], chunk.values[part])
             if truth is not None:

@@ -26,7 +26,7 @@ from fraudstream.engine.kernels.avro_scan import scan_avro
 from fraudstream.engine.protobuf_read import ProtobufReader
 from fraudstream.engine.protobuf_schema import ProtobufSchema
 from fraudstream.engine.reject import Reject, RejectClass
-from fraudstream.engine.schemas import Schemas, SchemaUnusable
+from fraudstream.engine.schemas import Schemas, SchemaUnusable, WriterSchema
 from fraudstream.engine.tokenise import Tokeniser
 from fraudstream.schema.event import Event
 
@@ -42,10 +42,12 @@ class Reader(NamedTuple):
     Attributes:
         tree: From a record to its tree; raises `Refused`.
         compiled: What the kernel does with it; None where there is no kernel.
+        refused: Why records of the first message type cannot be read; other types of the schema may be.
     """
 
     tree: Callable[[bytes], dict[str, Any]]
     compiled: Compiled | None = None
+    refused: Refused | None = None
 
 
 class FramedDecoder(Decoder):
@@ -145,25 +147,33 @@ class FramedDecoder(Decoder):
             if self._unknown_until.get(schema_id, 0) < time.monotonic():
                 found = self._schemas.schema(schema_id)
                 if found is not None:
-                    self._readers[schema_id] = made = self._made(schema_id, found)
+                    self._readers[schema_id] = made = reader_of(schema_id, found, self._event, self._form)
                     return made
                 if len(self._unknown_until) >= _MOST_UNKNOWN:
                     self._unknown_until.clear()
                 self._unknown_until[schema_id] = time.monotonic() + ASKED_AGAIN_S
         return Refused(RejectClass.UNKNOWN_SCHEMA, f"The registry has no schema {schema_id}.")
 
-    def _made(self, schema_id: int, schema: Any) -> Reader | Refused:
-        try:
-            if schema.kind != self._form.upper():
-                raise SchemaUnusable(f"it is {schema.kind}, and the topic's format is {self._form}")
-            if self._form is Format.PROTOBUF:
-                read = ProtobufReader(ProtobufSchema(schema.text, schema.references), schema_id, self._event)
-                return Reader(lambda record: read(record, HEADER_BYTES))
-            parsed = parse_avro(schema.text, [text for _, text in schema.references])
-            compiled = compile_avro(parsed, self._event)
-        except SchemaUnusable as unusable:
-            return Refused(RejectClass.INCOMPATIBLE_SCHEMA, f"schema {schema_id}: {unusable}.")
-        return Reader(lambda record: read_avro(record, HEADER_BYTES, parsed), compiled)
+
+def reader_of(schema_id: int, schema: WriterSchema, event: Event, form: Format) -> Reader | Refused:
+    """How records of a schema are read, or why none can be.
+
+    Args:
+        schema_id: The schema's id.
+        schema: The schema.
+        event: What is wanted.
+        form: What the records are meant to be.
+    """
+    try:
+        if schema.kind != form.upper():
+            raise SchemaUnusable(f"it is {schema.kind}, and the topic's format is {form}")
+        if form is Format.PROTOBUF:
+            read = ProtobufReader(ProtobufSchema(schema.text, schema.references), schema_id, event)
+            return Reader(lambda record: read(record, HEADER_BYTES), refused=read.first())
+        parsed = parse_avro(schema.text, [text for _, text in schema.references])
+        return Reader(lambda record: read_avro(record, HEADER_BYTES, parsed), compile_avro(parsed, event))
+    except SchemaUnusable as unusable:
+        return Refused(RejectClass.INCOMPATIBLE_SCHEMA, f"schema {schema_id}: {unusable}.")
 
 
 def _schema_ids(buffer: Bytes, start: Int64s, length: Int64s) -> Int64s:

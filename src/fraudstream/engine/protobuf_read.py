@@ -52,6 +52,11 @@ class ProtobufReader:
         self._schema, self._id, self._event = schema, schema_id, event
         self._types: dict[tuple[int, ...], tuple[Any, Convert] | Refused] = {}
 
+    def first(self) -> Refused | None:
+        """Why records of the schema's first message type cannot be read; None where they can."""
+        found = self._type((0,))
+        return found if isinstance(found, Refused) else None
+
     def __call__(self, record: bytes, at: int) -> dict[str, Any]:
         """The tree of a record, as `avro_read.read_avro` gives one.
 
@@ -181,8 +186,14 @@ class _Matcher:
         if name in _WRAPPERS:
             inner = self._single(descriptor.fields_by_name["value"], wanted)
             return lambda value: inner(value.value)
+        object_of = self.message(descriptor, Wanted(inside=wanted.inside))
+        own = descriptor.fields_by_name.get("name")
+        if own is not None and wanted.columns and all(self._columns[index].location for index in wanted.columns):
+            # A place may have a name and coordinates in one message: the name goes before.
+            self._note(Wanted(wanted.columns), "string", name)
+            return lambda value: value.name if value.name else object_of(value)
         self._note(Wanted(wanted.columns), "object", name)
-        return self.message(descriptor, Wanted(inside=wanted.inside))
+        return object_of
 
     def _note(self, wanted: Wanted, kind: str, words: str) -> None:
         """Notes which columns can be read from a value, and for which something else stands there."""

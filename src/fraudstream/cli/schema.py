@@ -1,0 +1,57 @@
+"""`fraudstream schema`: the Avro or Protobuf schema of a pipeline's events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fraudstream.cli.console import show_json
+from fraudstream.cli.options import AsJson, ConfigFile, SetValues, settings_from
+from fraudstream.define.pipeline import Format
+from fraudstream.errors import UsageError
+
+
+def command(
+    pipeline: Annotated[str, typer.Argument(metavar="FILE | NAME", help="A pipeline's YAML file, or its name.")],
+    form: Annotated[
+        str | None, typer.Option("--format", help="avro or protobuf; default: the input's, or avro.")
+    ] = None,
+    register: Annotated[
+        bool, typer.Option("--register", help="Register it for the input topic, as the subject TOPIC-value.")
+    ] = False,
+    config: ConfigFile = None,
+    values: SetValues = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the schema of a pipeline's events, made from its fields: for those who send them."""
+    from fraudstream.engine.event_records import event_schema
+    from fraudstream.pipelines import find_plan
+
+    settings = settings_from(config=config, values=values)
+    found = find_plan(pipeline, settings.pipelines_folder).pipeline
+    own = Format.AVRO if found.input.format is Format.JSON else found.input.format
+    schema = event_schema(found, own if form is None else chosen_format(form))
+    if not register:
+        show_json({"kind": schema.kind, "schema": schema.text}) if as_json else print(schema.text.rstrip())
+        return
+    from fraudstream.kafka.registry import SchemaRegistry
+    from fraudstream.kafka.subjects import subject_of
+
+    subject = subject_of(found.input.name)
+    schema_id = SchemaRegistry(settings).register(subject, schema)
+    if as_json:
+        show_json({"kind": schema.kind, "subject": subject, "id": schema_id})
+    else:
+        print(f"{subject} has it as schema {schema_id}")
+
+
+def chosen_format(text: str) -> Format:
+    """Avro or Protobuf.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text not in (Format.AVRO, Format.PROTOBUF):
+        raise UsageError(f"--format {text!r} has no schema.", f"Allowed: {Format.AVRO}, {Format.PROTOBUF}.")
+    return Format(text)
