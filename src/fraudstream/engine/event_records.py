@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 
 from fraudstream.define.pipeline import Format, Pipeline
@@ -40,7 +41,9 @@ class EventRecords:
     """
 
     def __init__(self, pipeline: Pipeline, form: Format, schema_id: int) -> None:
-        self._decoder = Decoder(pipeline.event)
+        # What is sent is what the input is to hold: values, and no tokens in their place.
+        fields = tuple(msgspec.structs.replace(field, sensitive=False) for field in pipeline.event.fields)
+        self._decoder = Decoder(msgspec.structs.replace(pipeline.event, fields=fields))
         self._shape = shape_of(pipeline.event, pipeline.name)
         self._form = form
         self._head = b"\0" + schema_id.to_bytes(HEADER_BYTES - 1, "big")
