@@ -51,7 +51,7 @@ LISTED = {
         "format.output.fields", "format.output.envelope",
     },
     "elasticsearch": {
-        "connection.url", "connection.username", "connection.password", "key.ignore", "schema.ignore", "write.method",
+        "connection.url", "connection.username", "connection.password", "key.ignore", "schema.ignore",
         "behavior.on.malformed.documents", "max.retries", "retry.backoff.ms",
     },
     "hdfs": {

@@ -153,7 +153,6 @@ def _elasticsearch(kept: _Kept) -> Configuration:
         # A document's id is where the record stands on its topic, and a committed decision stands there once.
         "key.ignore": "true",
         "schema.ignore": "false",
-        "write.method": "upsert",
         "behavior.on.malformed.documents": "warn",
         "max.retries": "600",
         "retry.backoff.ms": "1000",
