@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from fraudstream.kafka.jars import cache_folder, locked
 
@@ -46,3 +56,56 @@ def _unpack(folder: Path) -> None:
             raise CannotBeHad(f"apt could not fetch the package prometheus: {done.stderr[:300]}")
         subprocess.run(["dpkg-deb", "-x", str(packages[0]), f"{draft}/unpacked"], check=True)
         os.replace(f"{draft}/unpacked", folder)
+
+
+class PrometheusServer:
+    """A server in a folder, on a free port.
+
+    Args:
+        folder: For its configuration and data.
+        configuration: What `prometheus.yml` would hold.
+    """
+
+    def __init__(self, folder: Path, configuration: Mapping[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(dict(configuration)), encoding="utf-8")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = int(free.getsockname()[1])
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = folder / "log"
+        command = [
+            str(program("prometheus")), f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn",
+        ]  # fmt: skip
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def wait(self, timeout_s: float = 30) -> None:
+        """Waits until it answers."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            assert self._process.poll() is None and time.monotonic() < deadline, self._log.read_text()[-2_000:]
+            try:
+                urllib.request.urlopen(f"{self.url}/-/ready", timeout=5).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+
+    def get(self, path: str, **parameters: str | float | Sequence[str]) -> Any:
+        """The `data` of an answer of its HTTP API, such as of `get("query", query="up")`.
+
+        Raises:
+            ValueError: It refused; its words.
+        """
+        query = urllib.parse.urlencode(parameters, doseq=True)
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=30) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as refused:
+            raise ValueError(json.load(refused)["error"]) from None
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._process.terminate()
+        self._process.wait(20)
