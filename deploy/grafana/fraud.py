@@ -306,7 +306,7 @@ LIMIT 8
             sql(judged),
             width=6,
             height=8,
-            stacked=True,
+            stacking="percent",
             about="Decisions of this time, as far as labels have come: fraud that was approved was missed, legitimate "
             "events that were flagged are false alarms.",
         ),

@@ -116,7 +116,7 @@ def throughput() -> list[Json]:
             prom(f"sum by (stage) (rate({stages}_sum{{{busy}}}[$__rate_interval]))", "{{stage}}"),
             unit="percentunit",
             stacked=True,
-            about="What share of a second the loop spends in each stage; at 100 % it can do no more.",
+            about="What part of the time the loop spends in each stage; `commit` waits for Kafka.",
         ),
         series(
             "Stage p99",
@@ -136,7 +136,7 @@ def throughput() -> list[Json]:
 def trouble() -> list[Json]:
     """What goes wrong."""
     redone = f'{OF_SCORERS}, result="redone"'
-    hanging = f"max by (topic, partition) (fraudstream_open_transaction_age_seconds{{{OF_SCORERS}}})"
+    age = f"fraudstream_open_transaction_age_seconds{{{OF_SCORERS}}}"
     return [
         series(
             "Dead letters by class",
@@ -159,11 +159,11 @@ def trouble() -> list[Json]:
         ),
         series(
             "Open transactions",
-            prom(hanging, "{{topic}} {{partition}}"),
+            prom(f"max({age}) or vector(0)", "oldest"),
+            prom(f"max by (topic, partition) ({age} > 30)", "{{topic}} {{partition}}"),
             unit="s",
             line_at=90,
-            about="For how long readers of committed records have waited on somebody's transaction. Above the line it "
-            "hangs. Empty is good.",
+            about="For how long readers of committed records wait on somebody's transaction. Above the line it hangs.",
         ),
         series(
             "Round trip to brokers",

@@ -76,9 +76,13 @@ def at_a_glance() -> list[Json]:
 
 def scores() -> list[Json]:
     """What the model says."""
+    part = (
+        "count(*) FILTER (WHERE label = '{0}')::float / nullif(sum(count(*) FILTER (WHERE label = '{0}')) OVER (), 0)"
+    )
     by_label = f"""
 SELECT to_char(least(floor(model_score * 20), 19) / 20, '0.00') AS score,
-    count(*) FILTER (WHERE label = 'legitimate') AS legitimate, count(*) FILTER (WHERE label = 'fraud') AS fraud
+    {part.format("legitimate")} AS legitimate,
+    {part.format("fraud")} AS fraud
 FROM decisions JOIN ({NEWEST_LABELS.strip()}) AS known USING (event_id)
 WHERE {OURS} AND model_score IS NOT NULL
 GROUP BY 1
@@ -98,8 +102,8 @@ ORDER BY 1
             width=12,
             height=8,
             lying=False,
-            stacked=True,
-            about="Of decisions of this time, as far as labels have come. The further apart the colours, the better.",
+            unit="percentunit",
+            about="Which part of the legitimate events, and of the frauds, has which score; best far apart.",
         ),
         series(
             "Score, median and top",

@@ -21,7 +21,7 @@ COLOURS = {
     "approve": GREEN, "review": ORANGE, "block": RED,
     "legitimate": GREEN, "fraud": RED, "flagged": RED,
     "LOW": GREEN, "MEDIUM": YELLOW, "HIGH": ORANGE, "CRITICAL": RED,
-    "champion": BLUE, "challenger": PURPLE,
+    "open": BLUE, "working": PURPLE,
 }  # fmt: skip
 """Wherever a series has one of these names, it has this colour."""
 
@@ -113,14 +113,14 @@ def table(
 
 def ranks(
     title: str, target: Json, *, unit: str = "short", about: str = "", width: int = 8, height: int = 9,
-    lying: bool = True, stacked: bool = False,
+    lying: bool = True, stacking: str = "none",
 ) -> Json:  # fmt: skip
     """A bar for each row of a table whose first column is a name and whose others are numbers.
 
     Args:
         title, target, unit, about, width, height: As of `series`.
         lying: Whether bars go to the right.
-        stacked: Whether those of a row are put together.
+        stacking: How those of a row are put together: `none`, `normal` or `percent`.
     """
     defaults = {
         "unit": unit,
@@ -130,11 +130,16 @@ def ranks(
     }
     options = {
         "orientation": "horizontal" if lying else "vertical",
-        "stacking": "normal" if stacked else "none",
+        "stacking": stacking,
         "showValue": "auto" if lying else "never",
         "barWidth": 0.8,
         "groupWidth": 0.8,
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": stacked, "calcs": []},
+        "legend": {
+            "displayMode": "list",
+            "placement": "bottom",
+            "showLegend": stacking != "none" or not lying,
+            "calcs": [],
+        },
         "tooltip": {"mode": "multi", "sort": "none"},
     }
     return _panel("barchart", title, about, width, height, [target], defaults, options, _coloured([target]))
@@ -160,7 +165,6 @@ def heat(title: str, target: Json, *, unit: str = "short", about: str = "", widt
         "cellGap": 1,
         "yAxis": {"unit": unit, "axisPlacement": "left"},
         "legend": {"show": True},
-        "tooltip": {"mode": "single", "yHistogram": False, "showColorScale": False},
     }
     return _panel("heatmap", title, about, width, height, [target], {}, options)
 
@@ -168,13 +172,12 @@ def heat(title: str, target: Json, *, unit: str = "short", about: str = "", widt
 def choice(name: str, label: str, query: str, *, every: bool = False) -> Json:
     """A variable that is chosen from what a query to Prometheus gives; `every`: all at once may be chosen, and are."""
     asked = {"query": query, "refId": "variable"}
-    return _variable(name, label, PROMETHEUS, asked, query, every=every, order=1)
+    return _variable(name, label, PROMETHEUS, asked, every=every, order=1)
 
 
 def sql_choice(name: str, label: str, statement: str) -> Json:
     """A variable that is chosen from what a query to the store gives, in its order: the first is the default."""
-    text = " ".join(statement.split())
-    return _variable(name, label, POSTGRES, text, text, every=False, order=0)
+    return _variable(name, label, POSTGRES, " ".join(statement.split()), every=False, order=0)
 
 
 def dashboard(
@@ -230,14 +233,13 @@ def _panel(
     }
 
 
-def _variable(name: str, label: str, source: Json, query: Any, definition: str, *, every: bool, order: int) -> Json:
+def _variable(name: str, label: str, source: Json, query: Any, *, every: bool, order: int) -> Json:
     found: Json = {
         "type": "query",
         "name": name,
         "label": label,
         "datasource": source,
         "query": query,
-        "definition": definition,
         "refresh": 2,  # whenever the time changes
         "sort": order,
         "multi": every,

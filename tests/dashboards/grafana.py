@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
@@ -177,5 +176,3 @@ def _instant(epoch_s: float) -> str:
 def _checked(text: str) -> str:
     assert "$" not in text, f"not filled in: {text}"
     return text
-
-
