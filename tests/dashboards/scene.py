@@ -28,7 +28,6 @@ from fraudstream.store.engine import connect
 from fraudstream.store.migrate import upgrade
 from fraudstream.store.tables import alerts
 from prometheus import PrometheusServer
-from runner.small import score_here
 from runner.tiny_model import manifest_of, registry_of, tiny_model
 from runner.workbench import Workbench
 
@@ -83,7 +82,7 @@ class Scene:
         registry_of(self.bench).add(manifest_of(self.name, raw, features=INPUTS), raw, by="test")  # a challenger
         upgrade(self.store)
         assert produced.wait(60) == 0, self.log()
-        score_here(self.bench)  # which leaves a snapshot
+        self._done("run", file, "--until-caught-up")  # which leaves a snapshot
 
     def start(self, scrape_s: int = 1, label_delay: str = "3s") -> None:
         """Starts every process, and Prometheus as deploy/prometheus/prometheus.yml has it.

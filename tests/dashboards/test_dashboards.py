@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 import pytest
+import yaml
 from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -65,6 +67,29 @@ def test_the_dashboards_are_what_their_script_makes(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(script), str(tmp_path)], check=True)
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert made == {path.name: path.read_bytes() for path in FOLDER.glob("*.json")}, f"run python {script}"
+
+
+def test_what_is_provisioned_fits_together() -> None:
+    """Data sources have the uids that panels name, containers get each variable and file, and the page lists them."""
+    deploy, page = ROOT / "deploy", (ROOT / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    text = (FOLDER.parent / "datasources" / "fraudstream.yaml").read_text(encoding="utf-8")
+    sources = {source["uid"]: source["type"] for source in yaml.safe_load(text)["datasources"]}
+    named = {
+        (target["datasource"]["uid"], target["datasource"]["type"])
+        for dashboard in DASHBOARDS.values()
+        for panel in panels(dashboard)
+        for target in panel["targets"]
+    }
+    assert named == set(sources.items())
+    compose = (deploy / "compose.yaml").read_text(encoding="utf-8")
+    grafana = yaml.safe_load(compose)["services"]["grafana"]
+    assert set(re.findall(r"\$\{?(\w+)", text)) == {name for name in grafana["environment"] if name.startswith("FRAUD")}
+    assert set(re.findall(r"\$\{(\w+)", compose)) == set(re.findall(r"^\| `([A-Z_]+)`", page, re.MULTILINE))
+    provider = yaml.safe_load((FOLDER / "fraudstream.yaml").read_text(encoding="utf-8"))["providers"][0]
+    mounts = dict(volume.removesuffix(":ro").split(":") for volume in grafana["volumes"])
+    inside = {there: deploy / here for here, there in mounts.items()}
+    for path in (provider["options"]["path"], grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]):
+        assert (inside["/etc/grafana/provisioning"] / path.removeprefix("/etc/grafana/provisioning/")).exists()
 
 
 @pytest.mark.parametrize("uid", DASHBOARDS)
