@@ -158,13 +158,14 @@ def fraudstream(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str
     program = Path(sys.executable).with_name("fraudstream")
 
     def run(
-        *arguments: str, env: dict[str, str] | None = None, timeout_s: float = 60
+        *arguments: str, env: dict[str, str] | None = None, timeout_s: float = 60, input: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("FRAUDSTREAM_")}
         return subprocess.run(
             [str(program), *arguments],
             cwd=tmp_path,
             env=clean | {"NO_COLOR": "1", "COLUMNS": "120"} | (env or {}),
+            input=input,
             capture_output=True,
             text=True,
             timeout=timeout_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -11,11 +12,12 @@ from pathlib import Path
 from fraudstream.define.retention import Retention
 from fraudstream.kafka.tail import Record
 from fraudstream.pipelines import find_plan
-from fraudstream.settings import Settings
+from fraudstream.settings import Settings, load_settings
 from fraudstream.store.bulk import insert_rows
 from fraudstream.store.erase import traces
 from fraudstream.store.retention import prune
 from fraudstream.store.tables import audit, dead_letters, decisions, labels
+from fraudstream.tokens.keys import add_key, make_keys, read_keys
 from runner.small import START_MS
 
 from .keeping import decided, made, rows, target_of
@@ -64,7 +66,7 @@ def test_a_person_erased_is_in_no_text_of_the_store(
     with store.begin() as connection:
         insert_rows(connection, labels, [("small", "labels", 0, n, f"e{n}", "fraud", START_MS) for n in range(4)])
         insert_rows(connection, dead_letters, [letter, (*letter[:3], 1, *letter[4:8], "another", None, 1, None)])
-    assert traces(store, subject) == {"decisions": 3, "dead_letters": 1}
+    assert traces(store, [subject]) == {"decisions": 3, "dead_letters": 1}
     environ = {} if store_settings.store_url is None else {"FRAUDSTREAM_STORE_URL": store_settings.store_url.reveal()}
     done = fraudstream("erase", subject, "--json", env=environ)
     assert done.returncode == 0, done.stderr
@@ -87,3 +89,29 @@ def test_the_example_of_the_page_is_accepted(pipeline_file: Path) -> None:
     example = re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[0]
     pipeline_file.write_text(pipeline_file.read_text(encoding="utf-8") + example, encoding="utf-8")
     assert find_plan(pipeline_file).pipeline.retention.suspicious == "2500d"
+
+
+def test_a_card_is_erased_by_its_tokens_and_called_by_none_that_could_be_guessed(
+    pipeline_file: Path, tmp_path: Path, fraudstream: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """The number comes by standard input; decisions under an earlier key go, too."""
+    card = "4111111111111111"
+    path = tmp_path / "keys.toml"
+    make_keys(path)
+    old = read_keys(path, "the test")
+    add_key(path)
+    keys = read_keys(path, "the test")
+    store = made(load_settings(environ={}, folder=tmp_path))
+    target = target_of(pipeline_file, store)
+    tokens = [keys.token(card.encode()), old.token(card.encode())]
+    for part, token in enumerate(tokens):
+        target.write(_of(range(2 * part, 2 * part + 2), START_MS, token.encode()))
+    target.write(_of(range(4, 5), START_MS))
+    arguments = ("erase", "-", "--json", "--set", f"token_keys_file={path}")
+    done = fraudstream(*arguments, input=f"{card}\n")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["erased"]["decisions"] == 4
+    assert [row["key"] for row in rows(store, decisions, decisions.c.sequence)] == [None] * 4 + ["c0"]
+    said = str(rows(store, audit))
+    assert f"hmac:{keys.active}:" in said
+    assert hashlib.sha256(card.encode()).hexdigest() not in said and card not in said

@@ -230,3 +230,6 @@ def test_a_person_erased_is_in_no_file_of_the_lake(
     assert not before & {path.name for path in folder.rglob("part-*.parquet")}
     assert orphan.exists()
     assert read(_opened(settings, pipeline_file), "decisions", "SELECT DISTINCT key FROM rows") == [("c0",)]
+    kept = [path.read_bytes() for path in folder.parent.rglob("*") if path.is_file()]
+    assert any(b"addFile" in each or b'"add"' in each for each in kept)
+    assert not any(b"Hara-77" in each for each in kept), "not in the statistics and conditions of the log either"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from fraudstream.errors import DefinitionError, FraudstreamError
+from fraudstream.errors import DefinitionError, FraudstreamError, UsageError
 
 
 def show_error(error: FraudstreamError) -> None:
@@ -29,6 +30,18 @@ def show_bug(error: BaseException) -> None:
 def show_note(text: str) -> None:
     """A remark on stderr that does not disturb what is piped on."""
     print(text, file=sys.stderr, flush=True)
+
+
+def read_secretly(prompt: str) -> str:
+    """A text from a prompt that does not show it, or the first line of standard input.
+
+    Raises:
+        UsageError: There is none.
+    """
+    text = getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    if not text:
+        raise UsageError("Nothing was given.", "Write it at the prompt, or into standard input.")
+    return text
 
 
 def show_json(document: Any) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated
 
 import typer
 
-from fraudstream.cli.console import show_json, show_note
+from fraudstream.cli.console import read_secretly, show_json, show_note
 from fraudstream.cli.options import AsJson, ConfigFile, SetValues, settings_from
 
 
 def command(
-    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="The key of the person's events, e.g. a customer.")],
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="SUBJECT", help="What names the person, such as a customer or card; - reads it from standard input."
+        ),
+    ],
     pipelines: Annotated[
         list[str] | None,
         typer.Argument(metavar="PIPELINE…", help="The pipelines whose tables in the lake are searched."),
@@ -22,18 +28,28 @@ def command(
 ) -> None:
     """Remove a person's data from the store, and from the lake of the pipelines named; exit code 1 if some is left.
 
-    Decisions and alerts stay in the store, without what says whose they are. What is on topics goes with their
-    retention: nothing can be taken out of the middle of a topic.
+    The person is searched for by name and by the tokens that stand for it. Decisions and alerts stay in the store,
+    without what says whose they are. What is on topics goes with their retention: nothing can be taken out of the
+    middle of a topic.
     """
     from fraudstream.pipelines import find_plan
     from fraudstream.store.erase import erase, spellings, traces
     from fraudstream.store.migrate import open_store
+    from fraudstream.tokens.source import keys_at_hand
 
     settings = settings_from(None, config, values)
     plans = [find_plan(name, settings.pipelines_folder) for name in pipelines or ()]
     store = open_store(settings)
-    erased = erase(store, subject)
-    left = traces(store, subject)
+    if subject == "-":
+        subject = read_secretly("Subject: ")
+    keys = keys_at_hand(settings)
+    names, digest = [subject], f"sha256:{hashlib.sha256(subject.encode()).hexdigest()}"
+    if keys is not None:
+        # Whoever has a plain hash of a card number has the number.
+        digest = f"hmac:{keys.active}:{keys.digest(subject.encode())}"
+        names += [keys.token(subject.encode(), key_id) for key_id in keys.held]
+    erased = erase(store, names, digest)
+    left = traces(store, names)
     for plan in plans:
         from fraudstream.sinks.lake import LakeTarget
 
@@ -41,7 +57,7 @@ def command(
             if table.exists():
                 table.open(())
                 place = f"{plan.pipeline.name}/{name}"
-                texts = sorted(spellings(subject))
+                texts = sorted(spellings(names))
                 erased[place] = table.erase(texts)
                 count = table.traces(texts)
                 left |= {place: count} if count else {}

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fraudstream.cli.console import show_json, show_note
+from fraudstream.cli.console import read_secretly, show_json, show_note
 from fraudstream.cli.options import AsJson, ConfigFile, SetValues, settings_from
 
 app = typer.Typer(no_args_is_help=True, help="Tokens of sensitive values, and the keys they are made with.")
@@ -21,14 +19,11 @@ def show(config: ConfigFile = None, values: SetValues = None, as_json: AsJson = 
 
     The value is read from a prompt, or from the first line of standard input; as an argument others could read it.
     """
-    from fraudstream.errors import UsageError
     from fraudstream.tokens.held import held_keys
 
     settings_from(None, config, values)
     keys = held_keys()
-    written = getpass.getpass("Value: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
-    if not written:
-        raise UsageError("No value was given.", "Write it at the prompt, or into standard input.")
+    written = read_secretly("Value: ")
     tokens = {key_id: keys.token(written.encode(), key_id) for key_id in keys.held}
     if as_json:
         show_json(tokens)

@@ -61,7 +61,11 @@ class LakeTable:
             try:
                 self._table = DeltaTable(self.uri)
             except TableNotFoundError:
-                write_deltalake(self.uri, pl.DataFrame(schema=self._schema), mode="ignore", partition_by=[DAY])
+                # The log keeps statistics of columns: of texts they would name people for as long as it is kept.
+                bounded = ",".join(name for name, kind in self._schema.items() if kind != pl.String)
+                settings = {"delta.dataSkippingStatsColumns": bounded}
+                empty = pl.DataFrame(schema=self._schema)
+                write_deltalake(self.uri, empty, mode="ignore", partition_by=[DAY], configuration=settings)
                 self._table = DeltaTable(self.uri)
             columns = [field.name for field in self._table.schema().fields]
             if columns != list(self._schema):
@@ -108,28 +112,34 @@ class LakeTable:
             LakeUnreachable: The folder or bucket does not answer.
         """
         assert self._table is not None
+        partition, offset = (
+            next(name for name in self._schema if name.endswith(end)) for end in ("partition", "offset")
+        )
+        deleted = 0
         with self._explained():
-            done = self._table.delete(self._naming(spellings))
+            rows = self._naming(spellings).select(DAY, partition, offset).unique().collect()
+            # By where they stand, since the log keeps what was deleted by: a name would stay there.
+            for (day, number), places in rows.group_by([DAY, partition], maintain_order=True):
+                offsets = ", ".join(map(str, sorted(places[offset])))
+                condition = f"{DAY} = '{day}' AND {partition} = {number} AND \"{offset}\" IN ({offsets})"
+                deleted += int(self._table.delete(condition)["num_deleted_rows"])
             # Files of this sink that are being written are not in the log yet, and are left alone.
             self._table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
-        return int(done["num_deleted_rows"])
+        return deleted
 
     def traces(self, spellings: Sequence[str]) -> int:
         """In how many rows one of the texts still stands."""
         assert self._table is not None
         with self._explained():
-            self._table.update_incremental()
-            rows = pl.scan_delta(self._table)
-            texts = [name for name, kind in self._schema.items() if kind == pl.String]
-            found = pl.any_horizontal(
-                pl.col(name).str.contains(text, literal=True) for name in texts for text in spellings
-            )
-            return int(rows.filter(found).select(pl.len()).collect().item())
+            return int(self._naming(spellings).select(pl.len()).collect().item())
 
-    def _naming(self, spellings: Sequence[str]) -> str:
-        texts = [name for name, kind in self._schema.items() if kind == pl.String and name != DAY]
-        quoted = [text.replace("'", "''") for text in spellings]
-        return " OR ".join(f"strpos(\"{name}\", '{text}') > 0" for name in texts for text in quoted)
+    def _naming(self, spellings: Sequence[str]) -> pl.LazyFrame:
+        """The rows in which one of the texts stands, as the table is now."""
+        assert self._table is not None
+        self._table.update_incremental()
+        texts = [name for name, kind in self._schema.items() if kind == pl.String]
+        found = pl.any_horizontal(pl.col(name).str.contains(text, literal=True) for name in texts for text in spellings)
+        return pl.scan_delta(self._table).filter(found)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

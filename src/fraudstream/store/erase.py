@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from sqlalchemy import (
     JSON,
@@ -37,61 +36,69 @@ from fraudstream.store.tables import (
 ERASED = "erased"
 
 
-def erase(store: Store, subject: str) -> dict[str, int]:
+def erase(store: Store, names: Collection[str], digest: str) -> dict[str, int]:
     """Removes every trace of a subject, the key of its events; returns how many rows were changed, by table.
 
     Decisions and alerts stay, without id, key, event and features; labels of its events, dead letters and
-    notifications that name it go whole. The audit chain gets an entry with the subject's SHA-256, not the subject.
+    notifications that name it go whole. The audit chain gets an entry with the digest, not the subject.
+
+    Args:
+        store: The store.
+        names: The subject, and the tokens that stand for it.
+        digest: What the audit chain calls it.
 
     Raises:
         StoreUnreachable, StoreError: The database does not answer, or refuses.
     """
     changed: dict[str, int] = {}
-    digest = hashlib.sha256(subject.encode()).hexdigest()
-    with store.change("subject erased", f"sha256:{digest}", changed) as connection:
-        ids = select(decisions.c.event_id).where(decisions.c.key == subject)
+    with store.change("subject erased", digest, changed) as connection:
+        ids = select(decisions.c.event_id).where(decisions.c.key.in_(names))
         changed["labels"] = connection.execute(delete(labels).where(labels.c.event_id.in_(ids))).rowcount
         nothing: dict[str, object] = {"event_id": None, "key": None, "features": {}, "explanation": null()}
         for table in (decisions, alerts):
             values = nothing | ({"event": {}} if "event" in table.c else {})
-            of = or_(table.c.key == subject, *_naming(table, subject))
+            of = or_(table.c.key.in_(names), *_naming(table, names))
             changed[table.name] = connection.execute(update(table).where(of).values(values)).rowcount
-        noted = update(cases).where(or_(*_naming(cases, subject, "note"))).values(note=ERASED)
+        noted = update(cases).where(or_(*_naming(cases, names, "note"))).values(note=ERASED)
         changed["cases"] = connection.execute(noted).rowcount
-        told = select(notification_alerts.c.notification_id).where(or_(*_naming(notification_alerts, subject)))
-        known = or_(notifications.c.notification_id.in_(told), *_naming(notifications, subject, "title", "body"))
+        told = select(notification_alerts.c.notification_id).where(or_(*_naming(notification_alerts, names)))
+        known = or_(notifications.c.notification_id.in_(told), *_naming(notifications, names, "title", "body"))
         changed["notifications"] = connection.execute(delete(notifications).where(known)).rowcount
         orphans = notification_alerts.c.notification_id.not_in(select(notifications.c.notification_id))
         connection.execute(delete(notification_alerts).where(orphans))
         changed["dead_letters"] = connection.execute(
-            delete(dead_letters).where(or_(*_naming(dead_letters, subject)))
+            delete(dead_letters).where(or_(*_naming(dead_letters, names)))
         ).rowcount
     return changed
 
 
-def spellings(subject: str) -> set[str]:
-    """How a subject may stand in JSON: as it is, and with its escapes."""
-    return {subject, json.dumps(subject)[1:-1], json.dumps(subject, ensure_ascii=False)[1:-1]}
+def spellings(names: Collection[str]) -> set[str]:
+    """How names may stand in JSON: as they are, and with their escapes."""
+    return {
+        spelling
+        for name in names
+        for spelling in (name, json.dumps(name)[1:-1], json.dumps(name, ensure_ascii=False)[1:-1])
+    }
 
 
-def traces(store: Store, subject: str) -> dict[str, int]:
-    """In how many rows of each table the subject is still found: every text column of every table is searched."""
+def traces(store: Store, names: Collection[str]) -> dict[str, int]:
+    """In how many rows of each table a name is still found: every text column of every table is searched."""
     found = {}
     with store.begin(read_only=True) as connection:
         for table in metadata.sorted_tables:
-            count = _count(connection, table, subject)
+            count = _count(connection, table, names)
             if count:
                 found[table.name] = count
     return found
 
 
-def _count(connection: Connection, table: Table, subject: str) -> int:
-    return connection.execute(select(func.count()).select_from(table).where(or_(*_naming(table, subject)))).scalar_one()
+def _count(connection: Connection, table: Table, names: Collection[str]) -> int:
+    return connection.execute(select(func.count()).select_from(table).where(or_(*_naming(table, names)))).scalar_one()
 
 
-def _naming(table: Table, subject: str, *names: str) -> Iterator[ColumnElement[bool]]:
-    """Conditions, one of which holds for a row that has the subject in one of its texts."""
+def _naming(table: Table, names: Collection[str], *columns: str) -> Iterator[ColumnElement[bool]]:
+    """Conditions, one of which holds for a row that has a name in one of its texts."""
     for column in table.columns:
-        if isinstance(column.type, Text | JSON) and (not names or column.name in names):
-            for written in spellings(subject):
+        if isinstance(column.type, Text | JSON) and (not columns or column.name in columns):
+            for written in spellings(names):
                 yield cast(column, String).contains(written, autoescape=True)

@@ -44,6 +44,16 @@ def keys_of(settings: Settings) -> TokenKeys:
     return read_keys(path, "the project folder")
 
 
+def keys_at_hand(settings: Settings) -> TokenKeys | None:
+    """The token keys that there are; None where nothing has needed any yet.
+
+    Raises:
+        SettingError: Their file cannot be read.
+    """
+    there = settings.token_keys_file is not None or (settings.project_folder / MADE_HERE).exists()
+    return keys_of(settings) if there else None
+
+
 def is_here(bootstrap_servers: str) -> bool:
     """Whether these addresses, separated by commas, are of this machine."""
     return all(address.strip().startswith(_THIS_MACHINE) for address in bootstrap_servers.split(","))
