@@ -119,7 +119,12 @@ PIPELINES = st.builds(
         missing=SCORES,
         parameters=st.dictionaries(NAMES, PARAMETERS | st.lists(PARAMETERS, max_size=3).map(tuple), max_size=3),
     ),
-    retention=st.builds(Retention, decisions=st.none() | st.just("400d"), events=st.none() | st.just("30d")),
+    retention=st.builds(
+        Retention,
+        decisions=st.none() | st.just("400d"),
+        events=st.none() | st.just("30d"),
+        topics=st.sampled_from([(), (("a", "12h"), ("b.c", "30d"))]),
+    ),
     monitor=st.builds(Limits, psi=SCORES, recall=st.none() | SCORES, least_decisions=st.integers(1, 10**9)),
     policy=st.builds(
         Policy,

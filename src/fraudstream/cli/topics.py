@@ -1,8 +1,8 @@
-"""`fraudstream topics`: create what a pipeline needs, list what is there."""
+"""`fraudstream topics`: create what a pipeline needs, list what is there, say how long it is kept."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,8 +10,12 @@ from fraudstream.cli.console import show_json, show_note, show_table
 from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, SetValues, settings_from
 from fraudstream.errors import UsageError
 from fraudstream.settings import Settings
+from fraudstream.units import format_duration, parse_duration
 
-app = typer.Typer(no_args_is_help=True, help="Create and list topics.")
+if TYPE_CHECKING:
+    from fraudstream.define.pipeline import Pipeline
+
+app = typer.Typer(no_args_is_help=True, help="Create and list topics, and say how long they keep records.")
 
 
 @app.command()
@@ -34,13 +38,21 @@ def create(
     values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create the topics of a pipeline, or the topics named. Those that are there already stay as they are."""
+    """Create the topics of a pipeline, or the topics named. Those that are there already stay as they are.
+
+    What the pipeline's `retention` says of topics is set; where one that is there keeps its records for another time,
+    `fraudstream topics retain` changes that.
+    """
+    from fraudstream.pipelines import find_pipeline
+
     settings = settings_from(bootstrap_servers, config, values)
     compacted: list[str] = []
+    keep_ms: dict[str, int] = {}
     if partitions is not None:
         wanted = dict.fromkeys(names, partitions)
     elif len(names) == 1:
-        wanted, compacted = _topics_of_pipeline(names[0], settings)
+        found = find_pipeline(names[0], settings.pipelines_folder)
+        wanted, compacted, keep_ms = dict(found.topics_to_create()), found.compacted_topics(), _kept(found)
     else:
         raise UsageError(
             f"{len(names)} names are given without --partitions.",
@@ -55,8 +67,14 @@ def create(
 
     check_reachable(settings)
     done = KafkaAdmin(settings).create_topics(
-        wanted, {n: v for n, _, v in pairs}, replicas=replicas, compacted=compacted
+        wanted, {n: v for n, _, v in pairs}, replicas=replicas, compacted=compacted, keep_ms=keep_ms
     )
+    others = _otherwise(settings, {name: ms for name, ms in keep_ms.items() if name in done.existing})
+    for name, (kept_ms, declared_ms) in others.items():
+        show_note(
+            f"{name} keeps its records for {_shown(kept_ms)}, and the pipeline says {_shown(declared_ms)}: "
+            f"`fraudstream topics retain {names[0]}` changes it."
+        )
     if as_json:
         show_json({"created": done.made, "existing": done.existing})
         return
@@ -93,9 +111,52 @@ def list_topics(
         show_note(f"There are no topics at {settings.bootstrap_servers} yet.")
 
 
-def _topics_of_pipeline(name: str, settings: Settings) -> tuple[dict[str, int], list[str]]:
-    """Partitions by topic of a pipeline, found by name or file, and which of them are compacted."""
+@app.command()
+def retain(
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="A pipeline's name or file.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    bootstrap_servers: BootstrapServers = None,
+    config: ConfigFile = None,
+    values: SetValues = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let topics keep their records for as long as the pipeline's `retention` says; older ones are deleted by Kafka."""
+    from fraudstream.kafka.admin import KafkaAdmin
+    from fraudstream.kafka.client import check_reachable
     from fraudstream.pipelines import find_pipeline
 
-    pipeline = find_pipeline(name)
-    return dict(pipeline.topics_to_create()), pipeline.compacted_topics()
+    settings = settings_from(bootstrap_servers, config, values)
+    declared = _kept(find_pipeline(pipeline, settings.pipelines_folder))
+    check_reachable(settings)
+    changes = _otherwise(settings, declared)
+    if changes and not dry_run:
+        KafkaAdmin(settings).keep({name: declared_ms for name, (_, declared_ms) in changes.items()})
+    if as_json:
+        shown = {name: {"kept_ms": kept_ms, "declared_ms": ms} for name, (kept_ms, ms) in changes.items()}
+        show_json({"changed": shown, "dry_run": dry_run})
+        return
+    for name, (kept_ms, declared_ms) in changes.items():
+        print(f"{name}: {_shown(kept_ms)} → {_shown(declared_ms)}{' (not changed: --dry-run)' if dry_run else ''}")
+    if not changes:
+        print("every topic keeps its records as declared" if declared else "the pipeline declares nothing of topics")
+
+
+def _kept(pipeline: Pipeline) -> dict[str, int]:
+    """How long topics keep their records, as a pipeline declares it."""
+    return {name: parse_duration(text) for name, text in pipeline.retention.topics}
+
+
+def _otherwise(settings: Settings, declared: dict[str, int]) -> dict[str, tuple[int, int]]:
+    """The topics that keep their records for another time than declared: what it is, and what was declared."""
+    from fraudstream.kafka.admin import RETENTION
+    from fraudstream.kafka.inspect import KafkaInspector
+
+    if not declared:
+        return {}
+    found = KafkaInspector(settings).topic_settings(declared)
+    kept = {name: int(found[name][RETENTION]) for name in declared}
+    return {name: (kept[name], ms) for name, ms in declared.items() if kept[name] != ms}
+
+
+def _shown(keep_ms: int) -> str:
+    return "ever" if keep_ms < 0 else format_duration(keep_ms)

@@ -10,4 +10,9 @@ from fraudstream.define.yaml_tree import Node
 def read_retention(read: Reader, node: Node | None) -> Retention:
     """How long each kind of row is kept; what is not said is kept for ever."""
     parts = read.mapping("retention", node, Retention.__struct_fields__)
-    return Retention(**{name: read.text(f"retention.{name}", part) for name, part in parts.items()})
+    topics = read.mapping("retention.topics", parts.pop("topics", None))
+    kept = ((name, read.text(f"retention.topics.{name}", part)) for name, part in topics.items())
+    return Retention(
+        **{name: read.text(f"retention.{name}", part) for name, part in parts.items()},
+        topics=tuple((name, text) for name, text in kept if text is not None),
+    )

@@ -15,6 +15,7 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         dead_letters: Dead letters in the store, from the Kafka timestamp of their record.
         events: Raw events in the lake, from their Kafka timestamp.
         suspicious: Suspicious decisions in the lake, from when they were made.
+        topics: Records on topics, by topic: Kafka's `retention.ms`. What is not named is kept as the cluster has it.
     """
 
     decisions: str | None = None
@@ -23,6 +24,7 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     dead_letters: str | None = None
     events: str | None = None
     suspicious: str | None = None
+    topics: tuple[tuple[str, str], ...] = ()
 
 
 KEEP_ALL = Retention()

@@ -81,6 +81,8 @@ def _document(pipeline: Pipeline) -> dict[str, Any]:
     if limits:
         document["monitor"] = limits
     retention = _plain(pipeline.retention)
+    if pipeline.retention.topics:
+        retention["topics"] = {_text(name): _text(keep) for name, keep in pipeline.retention.topics}
     if retention:
         document["retention"] = retention
     return document

@@ -7,12 +7,21 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from fraudstream.errors import TopicError
 from fraudstream.kafka.client import build, client_config, explain
 from fraudstream.settings import Settings
 
+RETENTION = "retention.ms"
 _COORDINATOR_NOT_READY = {
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -71,6 +80,7 @@ class KafkaAdmin:
         *,
         replicas: int = -1,
         compacted: Collection[str] = (),
+        keep_ms: Mapping[str, int] | None = None,
     ) -> Created:
         """Makes the topics that are missing; running it again changes nothing.
 
@@ -79,6 +89,7 @@ class KafkaAdmin:
             config: Topic configuration of those made, e.g. `{"retention.ms": "-1"}`.
             replicas: Copies of each partition; -1 is the cluster's default.
             compacted: Topics of which the newest record of each key is kept for ever.
+            keep_ms: How long topics keep their records, by name; what `config` says of it goes before.
 
         Raises:
             TopicError: A topic is there with another number of partitions (nothing is made then), or cannot be made.
@@ -92,15 +103,26 @@ class KafkaAdmin:
                 "A key's partition depends on that number: declare the number it has, or delete the topic first.",
             )
         missing = [name for name in wanted if name not in there]
-        compact = {"cleanup.policy": "compact"}
-        new = [
-            NewTopic(n, wanted[n], replicas, config=dict(config or {}) | (compact if n in compacted else {}))
-            for n in missing
-        ]
+        own = {name: {RETENTION: str(ms)} for name, ms in (keep_ms or {}).items()}
+        own |= {name: {"cleanup.policy": "compact"} for name in compacted}
+        new = [NewTopic(n, wanted[n], replicas, config=own.get(n, {}) | dict(config or {})) for n in missing]
         if new:
             for name, future in self._client.create_topics(new, operation_timeout=self._timeout_s).items():
                 self._asked(f"Creating the topic {name}", future.result, unless=KafkaError.TOPIC_ALREADY_EXISTS)
         return Created(missing, [name for name in wanted if name in there])
+
+    def keep(self, keep_ms: Mapping[str, int]) -> None:
+        """Changes how long topics keep their records."""
+        operation = AlterConfigOpType.SET
+        wanted = [
+            ConfigResource(
+                ResourceType.TOPIC, name,
+                incremental_configs=[ConfigEntry(RETENTION, str(ms), incremental_operation=operation)],
+            )
+            for name, ms in keep_ms.items()
+        ]  # fmt: skip
+        for resource, future in self._client.incremental_alter_configs(wanted).items():
+            self._asked(f"Changing how long {resource.name} keeps its records", future.result)
 
     def delete_topics(self, names: Sequence[str]) -> None:
         """Deletes the topics and everything in them; a name that is not there raises TopicError."""

@@ -15,7 +15,7 @@ from fraudstream.plan.scope import Scope
 from fraudstream.plan.trainers import check_trainer
 from fraudstream.schema.event import Event, Field, FieldType
 from fraudstream.schema.types import FLOAT, Kind, type_of
-from fraudstream.units import MILLISECONDS
+from fraudstream.units import MILLISECONDS, format_duration, parse_duration
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _PIPELINE_NAME = re.compile(r"(?=.{1,63}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -223,8 +223,24 @@ def check_retention(scope: Scope) -> None:
     retention = scope.pipeline.retention
     for name in retention.__struct_fields__:
         text = getattr(retention, name)
-        if scope.duration(f"retention.{name}", text) % DAY_MS:
+        if name != "topics" and scope.duration(f"retention.{name}", text) % DAY_MS:
             scope.problem(f"retention.{name}", f"{text!r} is not a number of whole days.", "Write 30d or 2w.")
+    known = {name for name, _ in scope.pipeline.topics_to_create()} - {*scope.pipeline.compacted_topics()}
+    for name, text in retention.topics:
+        path = f"retention.topics.{name}"
+        if name not in known:
+            scope.problem(path, f"{name[:80]!r} is no topic whose records go by age.", suggestion(name, known))
+        scope.duration(path, text)
+
+
+def check_inputs_kept(scope: Scope, longest_ms: int) -> None:
+    """The topics that state is rebuilt from are kept for the longest look-back at least."""
+    labels = scope.pipeline.labels
+    inputs = {scope.pipeline.input.name, *(() if labels is None else (labels.name,))}
+    for name, text in scope.pipeline.retention.topics:
+        if name in inputs and parse_duration(text) < longest_ms:
+            found = f"{text!r} is less than features look back, {format_duration(longest_ms)}."
+            scope.problem(f"retention.topics.{name}", found, "State is rebuilt from it: keep it for longer than that.")
 
 
 def check_limits(scope: Scope) -> None:

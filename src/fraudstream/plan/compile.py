@@ -12,6 +12,7 @@ from fraudstream.errors import DefinitionError, Problem
 from fraudstream.plan.aims import check_aims
 from fraudstream.plan.check import (
     check_event,
+    check_inputs_kept,
     check_limits,
     check_max_keys,
     check_model,
@@ -72,6 +73,9 @@ def try_plan(pipeline: Pipeline, broken: Iterable[str] = ()) -> tuple[Plan | Non
     if scope.problems or scope.broken:
         return None, scope.problems
     logs = logs_of(features, pipeline.max_keys)
+    check_inputs_kept(scope, max((log.retention_ms for log in logs), default=0))
+    if scope.problems:
+        return None, scope.problems
     kept_lists = lists_to_keep(lists, of_sensitive, pipeline.event)
     dedup_ms = parse_duration(pipeline.event.dedup) if pipeline.event.id else 0
     plan = Plan(
