@@ -22,11 +22,14 @@ from fraudstream.kafka.client import build, client_config, explain
 from fraudstream.settings import Settings
 
 RETENTION = "retention.ms"
-_COORDINATOR_NOT_READY = {
+_NOT_READY = {
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
 }
+"""A coordinator or leader is being found: a moment later the question can be answered."""
 
 
 class Topic(NamedTuple):
@@ -199,7 +202,7 @@ class KafkaAdmin:
         }
 
     def patiently(self, doing: str, question: Callable[[], Any], unless: int | None = None) -> Any:
-        """The answer, asked for again while the cluster, new or just started, still looks for a group's coordinator.
+        """The answer, asked for again while the cluster, new or just started, looks for a coordinator or a leader.
 
         Args:
             doing: What is being done, for the error.
@@ -214,7 +217,7 @@ class KafkaAdmin:
                 error = failed.args[0]
             if error.code() == unless:
                 return None
-            if error.code() not in _COORDINATOR_NOT_READY or time.monotonic() > deadline:
+            if error.code() not in _NOT_READY or time.monotonic() > deadline:
                 raise explain(self._settings, error, doing)
             time.sleep(0.2)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -97,11 +97,11 @@ class KafkaInspector:
             found[topic] = frozenset(operation.name.lower() for operation in operations or ())
         return found
 
-    def stable_ends(self, topics: Iterable[str]) -> dict[Place, int]:
+    def stable_ends(self, topics: Collection[str]) -> dict[Place, int]:
         """The offset of the first record of a transaction that is still open; where none is, that after the last."""
         return {place: found.offset for place, found in self._offsets(topics, OffsetSpec.latest(), stable=True).items()}
 
-    def newest_ms(self, topics: Iterable[str]) -> dict[Place, int]:
+    def newest_ms(self, topics: Collection[str]) -> dict[Place, int]:
         """The greatest timestamp of each partition's records, epoch ms; empty partitions are left out."""
         found = self._offsets(topics, OffsetSpec.max_timestamp(), stable=False)
         return {place: each.timestamp for place, each in found.items() if each.timestamp >= 0}
@@ -117,18 +117,20 @@ class KafkaInspector:
             reader.close()
         return None if message is None or message.error() else int(message.timestamp()[1])
 
-    def _offsets(self, topics: Iterable[str], spec: OffsetSpec, *, stable: bool) -> dict[Place, Any]:
+    def _offsets(self, topics: Collection[str], spec: OffsetSpec, *, stable: bool) -> dict[Place, Any]:
         partitions = self._admin.partitions_of(topics)
         if not partitions:
             return {}
         level = IsolationLevel.READ_COMMITTED if stable else IsolationLevel.READ_UNCOMMITTED
-        asked = self._client.list_offsets(
-            dict.fromkeys(partitions, spec), isolation_level=level, request_timeout=self._timeout_s
-        )
-        return {
-            (place.topic, place.partition): self._answer(f"Reading the offsets of {place.topic}", future)
-            for place, future in asked.items()
-        }
+
+        def ask() -> dict[Place, Any]:
+            asked = self._client.list_offsets(
+                dict.fromkeys(partitions, spec), isolation_level=level, request_timeout=self._timeout_s
+            )
+            return {(place.topic, place.partition): future.result() for place, future in asked.items()}
+
+        found: dict[Place, Any] = self._admin.patiently(f"Reading the offsets of {', '.join(topics)}", ask)
+        return found
 
     def _settings_of(self, resources: list[ConfigResource]) -> Mapping[ConfigResource, dict[str, str]]:
         asked = self._client.describe_configs(resources, request_timeout=self._timeout_s)
