@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from fraudstream.define.decision import ModelRef
 from fraudstream.define.pipeline import Format
+from fraudstream.define.retention import Retention
 from fraudstream.doctor import folders, machine, scorers
 from fraudstream.doctor.examine import Examined, examine
 from fraudstream.doctor.finding import Check, Finding, Level, Subject, ok
@@ -100,6 +101,7 @@ def test_topics_that_are_kept_wrongly_are_found_with_the_setting_that_is_right(b
     anew(bench, pipeline.input.name, 3, retention_ms="60000")
     anew(bench, bench.scores, 6, max_message_bytes="50000", cleanup_policy="compact")
     anew(bench, pipeline.dead_letters.name, 1, min_insync_replicas="2")
+    bench.change(retention=Retention(topics=((pipeline.dead_letters.name, "30d"),)))
     found = wrong(examine(subject(bench)))
     assert {each.check for each in found} == {"topic settings"}
     said = "\n".join(f"{each.level} {each.found} {each.advice}" for each in found)
@@ -109,7 +111,9 @@ def test_topics_that_are_kept_wrongly_are_found_with_the_setting_that_is_right(b
     assert f"error {bench.scores} is compacted" in said
     assert f"{bench.scores} takes records of 50,000 bytes; a decision on the largest event may have 81,920" in said
     assert f"error {pipeline.dead_letters.name} has 1 copies and takes records only where 2 are in sync" in said
-    assert len(found) == 5
+    assert f"{pipeline.dead_letters.name} keeps records for ever, and the pipeline's `retention` says 30d" in said
+    assert f"Run `fraudstream topics retain {pipeline.name}`" in said
+    assert len(found) == 6
 
 
 def test_records_that_wait_and_records_that_were_deleted_unread_are_told(bench: Workbench, broker: str) -> None:

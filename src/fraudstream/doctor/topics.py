@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from fraudstream.doctor.finding import Finding, Level, Subject, error, ok, warning
 from fraudstream.errors import TopicError
+from fraudstream.kafka.admin import RETENTION
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.inputs import input_topics
-from fraudstream.units import format_duration
+from fraudstream.units import format_duration, parse_duration
 
 _ROOM_BYTES = 16_384
 """What a decision adds to its event in an output record, about, and more than any of the shipped pipelines' does."""
@@ -80,9 +81,16 @@ def _cleaned(plan: Plan, name: str, settings: dict[str, str]) -> Iterator[Findin
 
 
 def _kept(plan: Plan, name: str, settings: dict[str, str]) -> Iterator[Finding]:
-    """State is rebuilt from the inputs where there is no snapshot."""
+    """As long as declared, and inputs as long as features look back: state is rebuilt from them without a snapshot."""
     longest_ms = max((log.retention_ms for log in plan.logs), default=0)
-    kept_ms = int(settings.get("retention.ms", -1))
+    kept_ms = int(settings.get(RETENTION, -1))
+    declared = dict(plan.pipeline.retention.topics).get(name)
+    if declared is not None and kept_ms != parse_duration(declared):
+        shown = "for ever" if kept_ms < 0 else f"for {format_duration(kept_ms)}"
+        yield warning(
+            f"{name} keeps records {shown}, and the pipeline's `retention` says {declared}.",
+            f"Run `fraudstream topics retain {plan.pipeline.name}`.",
+        )
     if name in input_topics(plan) and 0 <= kept_ms < longest_ms:
         yield warning(
             f"{name} keeps records for {format_duration(kept_ms)}, and features look back "
