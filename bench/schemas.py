@@ -1,4 +1,4 @@
-"""What reading Avro and Protobuf costs beside JSON: the same events, decoded to the same columns, on one core.
+"""What Avro and Protobuf cost beside JSON: the same events decoded to the same columns, decisions written, on one core.
 
 The times are the best of runs, in microseconds a record; JSON is timed in the same run. Prints JSON, or writes it.
 """
@@ -17,12 +17,19 @@ import fastavro
 import numpy as np
 
 from bench.decode import CARD, NOW_MS, ROWS, TERMINAL, card_event, microseconds, terminal_event
-from fraudstream.define.pipeline import Format, Pipeline, Topic
+from fraudstream.define.pipeline import Form, Format, Pipeline, Topic
+from fraudstream.engine.batch import Batch
+from fraudstream.engine.decision_wire import DecisionRecords
 from fraudstream.engine.decode import Decoder
 from fraudstream.engine.decode_framed import FramedDecoder
+from fraudstream.engine.encode import Encoder
 from fraudstream.engine.event_records import EventRecords, event_schema
+from fraudstream.engine.program import Program
 from fraudstream.engine.schemas import WriterSchema
+from fraudstream.pipelines import SHIPPED, find_plan
+from fraudstream.runner.warmup import sample
 from fraudstream.schema.event import Event
+from fraudstream.state.ids import Labels
 
 
 class OneSchema:
@@ -63,6 +70,28 @@ def measured(event: Event, events: list[dict[str, Any]]) -> dict[str, Any]:
     return result
 
 
+def encoding() -> dict[str, Any]:
+    """Envelopes of a shipped pipeline with all its features, in each form."""
+    plan = find_plan("terminal-payments", SHIPPED, {})
+    lines: list[bytes | None] = [sample(plan.pipeline.event, row) for row in range(4)]
+    decoded = Decoder(plan.pipeline.event).decode(lines * (ROWS // 4), np.full(ROWS, NOW_MS))
+    batch = Batch.of(decoded, "events", np.zeros(ROWS, np.int32), np.arange(ROWS))
+    program, rows = Program(plan), np.arange(ROWS)
+    decisions = program.decide(program.new_state(), batch, Labels.none(), NOW_MS)
+    encoder = Encoder(plan)
+    values, _ = encoder.encode(Form.ENVELOPE, decisions, rows)
+    result = {
+        "features": len(plan.features),
+        "json_bytes": mean_bytes(values),
+        "json_us": microseconds(lambda: encoder.encode(Form.ENVELOPE, decisions, rows)),
+    }
+    for form in (Format.AVRO, Format.PROTOBUF):
+        writer = DecisionRecords(plan, form, 1)
+        result[f"{form}_bytes"] = mean_bytes(writer(decisions, rows))
+        result[f"{form}_us"] = microseconds(lambda writer=writer: writer(decisions, rows))
+    return result
+
+
 def mean_bytes(records: Sequence[bytes]) -> int:
     return round(sum(map(len, records)) / len(records))
 
@@ -76,6 +105,7 @@ def main() -> None:
         "rows": ROWS,
         "terminal_payments": measured(TERMINAL, [terminal_event(source, row) for row in range(ROWS)]),
         "card_payments": measured(CARD, [card_event(source, row, 6) for row in range(ROWS)]),
+        "decisions": encoding(),
     }
     text = json.dumps(results, indent=1) + "\n"
     if out is None:

@@ -89,9 +89,9 @@ def test_what_is_registered_is_checked(settings: Settings, tmp_path: Path, uniqu
     found = command("check", str(bench.file), "--registry", "--json", env=env)
     assert found.returncode == 1
     told = json.loads(found.stdout)
-    assert (told["ok"], told["registry"]["subject"]) == (False, subject)
-    assert [each["number"] for each in told["registry"]["versions"]] == [1, 2, 3]
-    reasons = [each["refused"] for each in told["registry"]["versions"]]
+    assert told["ok"] is False
+    assert [each["version"] for each in told["registry"][subject]] == [1, 2, 3]
+    reasons = [each["wrong"] for each in told["registry"][subject]]
     assert reasons[0] is None
     assert "amount: required, and shop.Payment has no such field" in reasons[1]
     assert "it is of string, and an event is a record" in reasons[2]

@@ -15,6 +15,7 @@ from fraudstream.doctor.finding import Level, Subject
 from fraudstream.errors import RegistryUnreachable
 from fraudstream.kafka.registry import SchemaRegistry
 from fraudstream.pipelines import find_plan
+from fraudstream.runner.redrive import Chosen, redrive
 from fraudstream.runner.start import Options, start
 from fraudstream.runner.statistics import Statistics
 from fraudstream.settings import Settings, load_settings
@@ -112,9 +113,11 @@ def test_a_schema_evolves(settings: Settings, tmp_path: Path, unique_id: str) ->
         for each in bench.pipeline.event.fields
     )
     bench.change(event=msgspec.structs.replace(bench.pipeline.event, fields=fields))
-    bench.produce(topic, [records[6]])
+    chosen = Chosen(classes=frozenset(["incompatible_schema"]))
+    assert len(redrive(find_plan(bench.file), settings, chosen, send=True).sent) == 3
     score(bench, settings)
-    assert [each["event"]["card"] for each in bench.decisions()[-1:]] == ["c8"], "found by the pipeline's alias"
+    assert [each["event"]["card"] for each in bench.decisions()[5:]] == ["c8"], "found by the pipeline's alias"
+    assert [each["class"] for each in bench.dead_letters()[-2:]] == ["incompatible_schema"] * 2, "still no events"
 
 
 def test_a_registry_that_is_down_is_waited_for_and_loses_nothing(

@@ -8,8 +8,9 @@ import typer
 
 from fraudstream.cli.console import show_json, show_problems
 from fraudstream.cli.options import AsJson, ConfigFile, SetValues, settings_from
-from fraudstream.define.pipeline import Format, Pipeline
+from fraudstream.define.pipeline import Format
 from fraudstream.errors import DefinitionError, UsageError
+from fraudstream.plan.plan import Plan
 from fraudstream.settings import Settings
 
 
@@ -34,13 +35,13 @@ def command(
         show_problems(error, as_json=as_json)
         raise typer.Exit(1) from None
     versions = plan.versions
-    subject = _registered(plan.pipeline, settings) if registry else {}
-    is_read = all(each["refused"] is None for each in subject.get("versions", []))
+    subjects = _registered(plan, settings) if registry else {}
+    is_fit = all(each["wrong"] is None for found in subjects.values() for each in found)
     if as_json:
         shown = {"pipeline": versions.pipeline, "rules": versions.rules, "lists": versions.lists}
         named = {"source": definition.source, "name": plan.pipeline.name}
-        show_json({"ok": is_read, **named, "versions": shown, **({"registry": subject} if registry else {})})
-        raise typer.Exit(0 if is_read else 1)
+        show_json({"ok": is_fit, **named, "versions": shown, **({"registry": subjects} if registry else {})})
+        raise typer.Exit(0 if is_fit else 1)
     model = plan.pipeline.model
     inputs = f"a model of {len(model.features)} inputs" if model else "no model"
     print(
@@ -48,31 +49,44 @@ def command(
         f"over {len(plan.logs)} keys, {len(plan.rules)} rules, {inputs}"
     )
     print(f"  pipeline {versions.pipeline}, rules {versions.rules}, state {plan.state_identity}")
-    if registry:
-        _show(subject)
-    raise typer.Exit(0 if is_read else 1)
+    for name, found in subjects.items():
+        _show(name, found)
+    raise typer.Exit(0 if is_fit else 1)
 
 
-def _registered(pipeline: Pipeline, settings: Settings) -> dict[str, Any]:
-    """What the registry has for the input.
+def _registered(plan: Plan, settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """What the registry has for the input and the routes, by subject, and what is wrong with it.
 
     Raises:
-        UsageError: The input is JSON, which has no schemas.
+        UsageError: All of them are JSON, which has no schemas.
         RegistryUnreachable, RegistryError, SettingError, ToolError: It cannot be asked.
     """
-    if pipeline.input.format is Format.JSON:
-        raise UsageError(f"The input of {pipeline.name} is JSON, which has no schemas.", "Leave out --registry.")
-    from fraudstream.kafka.subjects import registered_inputs, subject_of
+    pipeline = plan.pipeline
+    routes = [route for route in pipeline.routes if route.format is not Format.JSON]
+    if pipeline.input.format is Format.JSON and not routes:
+        raise UsageError(f"All topics of {pipeline.name} are JSON, which has no schemas.", "Leave out --registry.")
+    from fraudstream.kafka.subjects import checked_output, registered_inputs, subject_of
 
-    versions = [each._asdict() for each in registered_inputs(pipeline, settings)]
-    return {"subject": subject_of(pipeline.input.name), "versions": versions}
+    found: dict[str, list[dict[str, Any]]] = {}
+    if pipeline.input.format is not Format.JSON:
+        found[subject_of(pipeline.input.name)] = [
+            {"version": each.number, "schema": each.schema_id, "wrong": each.refused}
+            for each in registered_inputs(pipeline, settings)
+        ]
+    for route in routes:
+        schema_id, wrong = checked_output(plan, route, settings)
+        found[subject_of(route.topic)] = [{"schema": schema_id, "wrong": wrong}]
+    return found
 
 
-def _show(subject: dict[str, Any]) -> None:
-    for each in subject["versions"]:
-        becomes = "is read" if each["refused"] is None else "becomes dead letters, incompatible_schema"
-        print(f"  {subject['subject']} version {each['number']} (schema {each['schema_id']}) {becomes}")
-        if each["refused"] is not None:
-            print(f"    {each['refused']}")
-    if not subject["versions"]:
-        print(f"  {subject['subject']} has no versions: nobody has registered a schema for the input")
+def _show(subject: str, found: list[dict[str, Any]]) -> None:
+    for each in found:
+        if "version" not in each:
+            print(f"  {subject}: {each['wrong'] or 'the schema of decisions is registered as ' + str(each['schema'])}")
+            continue
+        becomes = "is read" if each["wrong"] is None else "becomes dead letters, incompatible_schema"
+        print(f"  {subject} version {each['version']} (schema {each['schema']}) {becomes}")
+        if each["wrong"] is not None:
+            print(f"    {each['wrong']}")
+    if not found:
+        print(f"  {subject} has no versions: nobody has registered a schema for the input")

@@ -118,7 +118,7 @@ def _outputs(settings: Settings, candidates: list[Plan], decisions: Path | None)
         return partial(outputs_in_file, decisions), decisions.name
     check_reachable(settings)
     there = KafkaAdmin(settings).topics()
-    named = dict.fromkeys(route.topic for plan in candidates for route in plan.pipeline.routes)
+    named = dict.fromkeys(route.topic for plan in candidates for route in plan.pipeline.json_routes)
     topics = [topic for topic in named if topic in there]
     if not topics:
         raise TopicError(

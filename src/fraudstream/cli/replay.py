@@ -184,7 +184,7 @@ def _on_record(
         known = None if labels is None else labels_in_file(plan, labels)
         name = decisions.name
     else:
-        topics = [route.topic for route in plan.pipeline.routes]
+        topics = [route.topic for route in plan.pipeline.json_routes]
         name = ", ".join(topics)
         past, record = read_decided(partial(outputs_in_topics, settings, topics), plan, name)
         known = labels_in_topic(settings, plan)

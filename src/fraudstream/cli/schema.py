@@ -17,28 +17,40 @@ def command(
     form: Annotated[
         str | None, typer.Option("--format", help="avro or protobuf; default: the input's, or avro.")
     ] = None,
+    topic: Annotated[
+        str | None, typer.Option("--topic", help="A route's topic: the schema of its decisions; default: the input.")
+    ] = None,
     register: Annotated[
-        bool, typer.Option("--register", help="Register it for the input topic, as the subject TOPIC-value.")
+        bool, typer.Option("--register", help="Register it for the topic, as the subject TOPIC-value.")
     ] = False,
     config: ConfigFile = None,
     values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the schema of a pipeline's events, made from its fields: for those who send them."""
+    """Print the schema of a pipeline's events, made from its fields, or of its decisions on a topic."""
+    from fraudstream.engine.decision_wire import decision_schema
     from fraudstream.engine.event_records import event_schema
     from fraudstream.pipelines import find_plan
 
     settings = settings_from(config=config, values=values)
-    found = find_plan(pipeline, settings.pipelines_folder).pipeline
-    own = Format.AVRO if found.input.format is Format.JSON else found.input.format
-    schema = event_schema(found, own if form is None else chosen_format(form))
+    plan = find_plan(pipeline, settings.pipelines_folder)
+    formats = {route.topic: route.format for route in plan.pipeline.routes} | {
+        plan.pipeline.input.name: plan.pipeline.input.format
+    }
+    named = plan.pipeline.input.name if topic is None else topic
+    if named not in formats:
+        raise UsageError(f"{plan.pipeline.name} has no topic {named!r}.", f"Its topics: {', '.join(formats)}.")
+    own = Format.AVRO if formats[named] is Format.JSON else formats[named]
+    wanted = own if form is None else chosen_format(form)
+    is_input = named == plan.pipeline.input.name
+    schema = event_schema(plan.pipeline, wanted) if is_input else decision_schema(plan, wanted)
     if not register:
         show_json({"kind": schema.kind, "schema": schema.text}) if as_json else print(schema.text.rstrip())
         return
     from fraudstream.kafka.registry import SchemaRegistry
     from fraudstream.kafka.subjects import subject_of
 
-    subject = subject_of(found.input.name)
+    subject = subject_of(named)
     schema_id = SchemaRegistry(settings).register(subject, schema)
     if as_json:
         show_json({"kind": schema.kind, "subject": subject, "id": schema_id})

@@ -36,7 +36,7 @@ def read_routes(read: Reader, node: Node | None) -> tuple[Route, ...]:
     routes: list[Route] = []
     for i, each in enumerate(node.value):
         path = f"routes.{i}"
-        parts = read.mapping(path, each, ("topic", "carries", "form", "partitions"))
+        parts = read.mapping(path, each, ("topic", "carries", "form", "partitions", "format"))
         topic = read.text(f"{path}.topic", parts.get("topic"))
         if topic is None:
             read.problem(path, each.line, "the route has no topic.", "Add `topic: …`.")
@@ -46,6 +46,7 @@ def read_routes(read: Reader, node: Node | None) -> tuple[Route, ...]:
             carries=read.word(f"{path}.carries", parts.get("carries"), Selection) or Selection.ALL,
             form=read.word(f"{path}.form", parts.get("form"), Form) or Form.ENVELOPE,
             partitions=read.whole(f"{path}.partitions", parts.get("partitions"), 6),
+            format=read.word(f"{path}.format", parts.get("format"), Format) or Format.JSON,
         )
         routes.append(route)
     return tuple(routes)

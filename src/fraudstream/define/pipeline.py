@@ -58,12 +58,13 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One output topic: which decisions it gets and in which form."""
+    """One output topic: which decisions it gets and in which form; and how that is written."""
 
     topic: str
     carries: Selection = Selection.ALL
     form: Form = Form.ENVELOPE
     partitions: int = 6
+    format: Format = Format.JSON
 
 
 DEFAULT_ROUTES = (
@@ -118,6 +119,11 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retention: Retention = KEEP_ALL
     max_keys: int | None = None
     description: str = ""
+
+    @property
+    def json_routes(self) -> tuple[Route, ...]:
+        """The routes that sinks, proofs and all else of ours read; those in another format are for others."""
+        return tuple(route for route in self.routes if route.format is Format.JSON)
 
     def topics_to_create(self) -> list[tuple[str, int]]:
         """Every topic the pipeline reads or writes, with its number of partitions."""

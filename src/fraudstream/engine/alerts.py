@@ -29,8 +29,8 @@ def alert_routes(pipeline: Pipeline) -> list[Route]:
     Raises:
         UsageError: It has neither.
     """
-    alerts = [route for route in pipeline.routes if route.form is Form.ALERT]
-    flagged = [route for route in pipeline.routes if route.carries is Selection.FLAGGED]
+    alerts = [route for route in pipeline.json_routes if route.form is Form.ALERT]
+    flagged = [route for route in pipeline.json_routes if route.carries is Selection.FLAGGED]
     if not alerts and not flagged:
         raise UsageError(
             f"The pipeline {pipeline.name} has no route of its alerts.",

@@ -55,7 +55,7 @@ class Encoder:
                 self._flat(writer, decisions, rows)
             case Form.ALERT:
                 _alert(writer, decisions, self._explain(decisions))
-        return writer.write(), _keys(decisions, rows)
+        return writer.write(), keys_of(decisions, rows)
 
     def _envelope(self, writer: RecordWriter, decisions: Decisions, rows: Int64s) -> None:
         """The event's bytes and the whole decision."""
@@ -122,7 +122,7 @@ class Encoder:
         writer.literal(',"outcome":')
         writer.choice(decisions.outcome, _OUTCOMES)
         writer.literal(',"reasons":')
-        writer.hits(*_reasons(decisions))
+        writer.hits(*reasons_of(decisions))
         writer.literal("}")
 
 
@@ -199,13 +199,13 @@ def write_features(writer: RecordWriter, features: Mapping[str, Column], batch: 
 
 def _reasons_and_rules(writer: RecordWriter, decisions: Decisions, explanations: Spans) -> None:
     writer.literal(',"reasons":')
-    writer.hits(*_reasons(decisions))
+    writer.hits(*reasons_of(decisions))
     writer.literal(',"rules":')
     writer.hits(decisions.rule_hits, decisions.rule_codes)
     writer.span(*explanations)
 
 
-def _reasons(decisions: Decisions) -> tuple[Bools, tuple[str, ...]]:
+def reasons_of(decisions: Decisions) -> tuple[Bools, tuple[str, ...]]:
     """bool[reasons, n] and the codes: those of rules, then the model's, then those of the fallback if it decided."""
     hits, codes = [decisions.rule_hits, decisions.by_model], [MODEL_SCORE]
     for rows, code in ((decisions.by_amount, BY_AMOUNT), (decisions.over_limit, OVER_LIMIT)):
@@ -215,7 +215,8 @@ def _reasons(decisions: Decisions) -> tuple[Bools, tuple[str, ...]]:
     return np.vstack(hits), (*decisions.rule_codes, *codes)
 
 
-def _keys(decisions: Decisions, rows: Int64s) -> list[bytes | None]:
+def keys_of(decisions: Decisions, rows: Int64s) -> list[bytes | None]:
+    """The keys of output records: the text of the event's key; None where the pipeline has none, or the event."""
     if decisions.key is None:
         return [None] * len(rows)
     return _texts(decisions, decisions.key, rows)

@@ -9,16 +9,13 @@ import numpy as np
 
 from fraudstream.define.pipeline import Format, Pipeline
 from fraudstream.engine.decode import Decoder
-from fraudstream.engine.decode_framed import HEADER_BYTES
-from fraudstream.engine.event_wire import add_avro, add_protobuf
+from fraudstream.engine.event_wire import add_avro, add_protobuf, frame
 from fraudstream.engine.schemas import WriterSchema
 from fraudstream.engine.wire_writer import WireWriter
 from fraudstream.errors import DataError
 from fraudstream.schema.generate import avro_text, proto_text, shape_of
 
 _NO_TIMESTAMP_MS = 2**62
-FIRST_MESSAGE = b"\0"
-"""The place of a Protobuf schema's first message type."""
 
 
 def event_schema(pipeline: Pipeline, form: Format) -> WriterSchema:
@@ -46,7 +43,7 @@ class EventRecords:
         self._decoder = Decoder(msgspec.structs.replace(pipeline.event, fields=fields))
         self._shape = shape_of(pipeline.event, pipeline.name)
         self._form = form
-        self._head = b"\0" + schema_id.to_bytes(HEADER_BYTES - 1, "big")
+        self._head = frame(form, schema_id)
 
     def __call__(self, values: Sequence[bytes]) -> list[bytes]:
         """The records of the events.
@@ -65,4 +62,4 @@ class EventRecords:
             return writer.write(self._head)
         writer = WireWriter(rows, zigzag=False)
         add_protobuf(writer, self._shape, decoded, rows)
-        return writer.write(self._head + FIRST_MESSAGE)
+        return writer.write(self._head)

@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from fraudstream.define.pipeline import Format
 from fraudstream.engine.column import Bools, Column, Int64s
 from fraudstream.engine.event_json import Columns
 from fraudstream.engine.wire_writer import WireWriter
 from fraudstream.schema.event import Field, FieldType
-from fraudstream.schema.generate import Shape
+from fraudstream.schema.generate import Member, Shape, Words
 
 _NULL, _FIRST = b"\0", b"\2"
+_FIRST_MESSAGE = b"\0"
 _VARINT, _EIGHT_BYTES, _DELIMITED = 0, 1, 2
 _WIRE_TYPES = {FieldType.INTEGER: _VARINT, FieldType.BOOLEAN: _VARINT, FieldType.FLOAT: _EIGHT_BYTES}
 
 
-def add_avro(writer: WireWriter, shape: Shape, batch: Columns) -> None:
+Texts = Mapping[str, tuple[npt.NDArray[Any], tuple[str, ...]]]
+"""By name, for `Words`: int8[n], which of the texts, -1 for none; for many bool[K, n], which of the K texts hit."""
+
+
+def frame(form: Format, schema_id: int) -> bytes:
+    """What a record begins with: a zero and the schema's id; in Protobuf the place of its first message type, too."""
+    head = b"\0" + schema_id.to_bytes(4, "big")
+    return head if form is Format.AVRO else head + _FIRST_MESSAGE
+
+
+def add_avro(writer: WireWriter, shape: Shape, batch: Columns, words: Texts = MappingProxyType({})) -> None:
     """Appends an object to an Avro record's template.
 
     Args:
         writer: The template.
         shape: What the object holds.
         batch: What was decoded.
+        words: What `Words` stand for.
     """
     for member in shape.members.values():
+        if isinstance(member, Words):
+            _add_words(writer, member, words, _FIRST, _NULL, b"")
+            continue
         if isinstance(member, Field) and member.type is FieldType.LOCATION:
             _add_avro_place(writer, member, batch)
             continue
         with nullcontext() if member.required else writer.option(_there(member, batch), _FIRST, _NULL):
             if isinstance(member, Shape):
-                add_avro(writer, member, batch)
+                add_avro(writer, member, batch, words)
             elif member.type is FieldType.DECIMAL:
                 writer.decimal(batch.columns[member.name].values.astype(np.int64, copy=False))
             else:
@@ -52,7 +72,9 @@ def _add_avro_place(writer: WireWriter, field: Field, batch: Columns) -> None:
                 writer.double(axis.values.astype(np.float64, copy=False))
 
 
-def add_protobuf(writer: WireWriter, shape: Shape, batch: Columns, rows: Int64s) -> None:
+def add_protobuf(
+    writer: WireWriter, shape: Shape, batch: Columns, rows: Int64s, words: Texts = MappingProxyType({})
+) -> None:
     """Appends an object's fields to a Protobuf message's template.
 
     Args:
@@ -60,13 +82,18 @@ def add_protobuf(writer: WireWriter, shape: Shape, batch: Columns, rows: Int64s)
         shape: What the object holds.
         batch: What was decoded.
         rows: int64[m].
+        words: What `Words` stand for.
     """
     for number, member in enumerate(shape.members.values(), 1):
+        if isinstance(member, Words):
+            tagged = tag(number, _DELIMITED)
+            _add_words(writer, member, words, tagged, b"", tagged)
+            continue
         wire_type = _DELIMITED if isinstance(member, Shape) else _WIRE_TYPES.get(member.type, _DELIMITED)
         with writer.option(None if member.required else _there(member, batch), tag(number, wire_type), b""):
             if isinstance(member, Shape):
                 inner = WireWriter(rows, zigzag=False)
-                add_protobuf(inner, member, batch, rows)
+                add_protobuf(inner, member, batch, rows, words)
                 writer.message(inner)
             elif member.type is FieldType.LOCATION:
                 writer.message(_protobuf_place(member, batch, rows))
@@ -92,6 +119,20 @@ def _protobuf_place(field: Field, batch: Columns, rows: Int64s) -> WireWriter:
     return inner
 
 
+def _add_words(
+    writer: WireWriter, member: Words, words: Texts, present: bytes, absent: bytes, each_behind: bytes
+) -> None:
+    """A text or several; `each_behind` stands before each of several."""
+    which, texts = words[member.name]
+    if member.many:
+        writer.texts(which, [each_behind + writer.sized(text.encode()) for text in texts])
+        return
+    literals = [writer.sized(text.encode()) for text in texts]
+    is_plain = member.required and not each_behind
+    with nullcontext() if is_plain else writer.option(None if member.required else which >= 0, present, absent):
+        writer.choice(np.maximum(which, 0), literals)
+
+
 def tag(number: int, wire_type: int) -> bytes:
     """What stands before a Protobuf field: its number, and how its value is written."""
     value, found = number << 3 | wire_type, bytearray()
@@ -115,12 +156,13 @@ def _add_plain(writer: WireWriter, field: Field, batch: Columns) -> None:
             writer.long(column.values.astype(np.int64, copy=False))
 
 
-def _there(member: Field | Shape, batch: Columns) -> Bools | None:
+def _there(member: Member, batch: Columns) -> Bools | None:
     """bool[n], where it is; None: everywhere."""
     if isinstance(member, Field):
         if member.type is FieldType.LOCATION:
             return _named(member, batch) | _placed(member, batch)
         return batch.columns[member.name].valid
+    assert isinstance(member, Shape), "words are always there where their object is"
     found = [_there(each, batch) for each in member.members.values()]
     known = [each for each in found if each is not None]
     return np.logical_or.reduce(known) if len(known) == len(found) else None

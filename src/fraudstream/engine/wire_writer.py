@@ -95,6 +95,14 @@ class WireWriter:
         self._most_bytes += _NUMBER_BYTES + 1 + sum(map(len, elements))
         self._add(op.TEXTS, self._keep(hits), first, len(elements) << _SHIFT | hits.shape[1])
 
+    def sized(self, data: bytes) -> bytes:
+        """Bytes behind their length, as a literal."""
+        length, found = len(data) << self._zigzag, bytearray()
+        while length >= 0x80:
+            found.append(length & 0x7F | 0x80)
+            length >>= 7
+        return bytes([*found, length]) + data
+
     @contextmanager
     def option(self, valid: Bools | None, present: bytes, absent: bytes) -> Iterator[None]:
         """What is added meanwhile is written behind `present` where valid; elsewhere `absent` is, alone."""

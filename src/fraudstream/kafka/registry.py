@@ -134,6 +134,24 @@ class SchemaRegistry:
             raise RegistryError(f"The registry does not know the subject {subject}.", "Allow it to be created.")
         return int(found)
 
+    def id_of(self, subject: str, schema: WriterSchema) -> int | None:
+        """The id that a schema has among a subject's versions; None where it is none of them.
+
+        Raises:
+            RegistryUnreachable, RegistryError: As of `schema`.
+        """
+        named = hashlib.sha256(f"{subject}\0{schema.kind}\0{schema.text}".encode()).hexdigest()[:32]
+        file = self._folder / "subjects" / named
+        try:
+            return int(file.read_text())
+        except (OSError, ValueError):
+            pass
+        found = self._ask(lambda client: client.lookup_schema(subject, _sent(schema)), f"the schema of {subject}")
+        if found is None:
+            return None
+        self._write(file, str(found.schema_id).encode())
+        return int(found.schema_id)
+
     def _whole(self, schema: Any) -> WriterSchema:
         """A schema with those it refers to, however deep."""
         found: dict[str, str] = {}
@@ -186,14 +204,16 @@ class SchemaRegistry:
 
     def _keep(self, file: Path, schema: WriterSchema) -> None:
         """Keeps a schema for the next start; that it could not be kept is said, and no more."""
-        data = msgspec.json.encode(_Kept(schema.kind, schema.text, list(schema.references)))
+        self._write(file, msgspec.json.encode(_Kept(schema.kind, schema.text, list(schema.references))))
+
+    def _write(self, file: Path, data: bytes) -> None:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as written:
                 written.write(data)
             os.replace(written.name, file)
         except OSError as failed:
-            LOGGER.warning("the schema %s cannot be kept in %s: %s", file.stem, file.parent, failed.strerror)
+            LOGGER.warning("the schema cannot be kept as %s: %s", file, failed.strerror)
 
 
 def required_url(settings: Settings) -> str:

@@ -204,7 +204,7 @@ def scores_topic(plan: Plan) -> str:
     Raises:
         UsageError: The pipeline has none.
     """
-    for route in plan.pipeline.routes:
+    for route in plan.pipeline.json_routes:
         if route.carries is Selection.ALL and route.form is Form.ENVELOPE:
             return route.topic
     raise UsageError(

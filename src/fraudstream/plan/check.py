@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fraudstream.define.decision import ValueList
 from fraudstream.define.feature import FeatureKind
-from fraudstream.define.pipeline import Format
+from fraudstream.define.pipeline import Form, Format
 from fraudstream.define.reader import suggestion
 from fraudstream.plan.kinds import KEYS
 from fraudstream.plan.scope import Scope
@@ -55,6 +55,13 @@ def check_topics(scope: Scope) -> None:
     for path, topic in topics.items():
         if topic is not None and topic.format is not Format.JSON and path != "input":
             scope.problem(f"{path}.format", f"{topic.format}.", "Only the input may be other than JSON.")
+    for i, route in enumerate(pipeline.routes):
+        if route.format is not Format.JSON and route.form is not Form.ENVELOPE:
+            found = f"{route.form} as {route.format.capitalize()}."
+            scope.problem(f"routes.{i}.format", found, "Only envelopes may be other than JSON.")
+    if pipeline.routes and not pipeline.json_routes:
+        advice = "Add one: sinks, alerts and proofs read no other."
+        scope.problem("routes", "no route is JSON.", advice)
     if not pipeline.routes:
         scope.problem("routes", "no route: decisions would go nowhere.", "Add at least one topic.")
 

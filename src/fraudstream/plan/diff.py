@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from fraudstream.define.pipeline import Format, Route
 from fraudstream.plan.aims import aims_sentences
 from fraudstream.plan.identity import describe_state
 from fraudstream.plan.plan import Plan
@@ -192,13 +193,17 @@ def _policy(plan: Plan) -> dict[str, tuple[Any, str]]:
     return {name: (value, str(value)) for name, value in parts.items()}
 
 
+def _as(route: Route) -> str:
+    return "" if route.format is Format.JSON else f", as {route.format.capitalize()}"
+
+
 def _topics(plan: Plan) -> dict[str, tuple[Any, str]]:
     pipeline = plan.pipeline
     parts: dict[str, str] = {"name": pipeline.name, "input": pipeline.input.name}
     parts["input.format"] = pipeline.input.format.value
     if pipeline.labels is not None:
         parts["labels"] = pipeline.labels.name
-    parts |= {f"routes.{route.topic}": f"{route.carries}, form {route.form}" for route in pipeline.routes}
+    parts |= {f"routes.{route.topic}": f"{route.carries}, form {route.form}{_as(route)}" for route in pipeline.routes}
     parts["dead_letters"] = pipeline.dead_letters.name
     parts["control"] = pipeline.control.name
     if pipeline.model is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fraudstream.define.decision import Action, Stage
 from fraudstream.define.feature import FeatureKind
-from fraudstream.define.pipeline import Format, Topic
+from fraudstream.define.pipeline import Format, Route, Topic
 from fraudstream.plan.aims import aims_sentences
 from fraudstream.plan.identity import describe_stored
 from fraudstream.plan.plan import KeyedLog, Plan, Stored, StoredKind
@@ -159,6 +159,10 @@ def _event_lines(plan: Plan) -> list[str]:
     return [*lines, "fields", *(f"  {line}" for line in _aligned(table))]
 
 
+def _form(route: Route) -> str:
+    return f"form {route.form}" + ("" if route.format is Format.JSON else f", as {route.format.capitalize()}")
+
+
 def _read(topic: Topic, what: str) -> tuple[str, str, str, str]:
     form = "" if topic.format is Format.JSON else f", as {topic.format.capitalize()}"
     return ("reads", topic.name, _partitions(topic.partitions), what + form)
@@ -171,7 +175,7 @@ def _topic_lines(plan: Plan) -> list[str]:
     if pipeline.labels is not None:
         table.append(_read(pipeline.labels, "labels"))
     table += [
-        ("writes", route.topic, _partitions(route.partitions), f"{CARRIES[route.carries]}, form {route.form}")
+        ("writes", route.topic, _partitions(route.partitions), f"{CARRIES[route.carries]}, {_form(route)}")
         for route in pipeline.routes
     ]
     letters = pipeline.dead_letters

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 
 from fraudstream import failpoints
@@ -69,6 +69,7 @@ class StreamLoop:
         intake: Decodes and merges what is fetched.
         input_partitions: How many partitions the input topic has.
         serving: Which model serves and what is switched off, batch by batch; without it the program stays as it is.
+        schema_ids: By topic, the schema of each route that is not JSON.
         on_statistics: Told the statistics about once a second.
 
     Attributes:
@@ -88,6 +89,7 @@ class StreamLoop:
         *,
         input_partitions: int,
         serving: Serving | None = None,
+        schema_ids: Mapping[str, int] | None = None,
         on_statistics: Callable[[Statistics], None] | None = None,
     ) -> None:
         self._plan = plan
@@ -97,7 +99,7 @@ class StreamLoop:
         self._committer = Committer(producer)
         self._checkpoints = checkpoints
         self._intake = intake
-        self._outputs = Outputs(plan)
+        self._outputs = Outputs(plan, schema_ids or {})
         self._pace = Pace(self._consumer, intake)
         self._serving = serving
         self._input_partitions = input_partitions

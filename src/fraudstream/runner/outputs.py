@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
 from fraudstream import failpoints
-from fraudstream.define.pipeline import Selection
+from fraudstream.define.pipeline import Format, Selection
 from fraudstream.engine.column import Int64s
 from fraudstream.engine.deadletter import LARGEST_VALUE, dead_letter
+from fraudstream.engine.decision_wire import DecisionRecords
 from fraudstream.engine.decisions import Decisions
-from fraudstream.engine.encode import Encoder
+from fraudstream.engine.encode import Encoder, keys_of
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.intake import Rejected
 from fraudstream.tokens.held import held_keys
@@ -27,11 +30,21 @@ class Records:
 
 
 class Outputs:
-    """Writes decisions as the routes of a plan want them."""
+    """Writes decisions as the routes of a plan want them.
 
-    def __init__(self, plan: Plan) -> None:
+    Args:
+        plan: The plan.
+        schema_ids: By topic, the schema of each route that is not JSON.
+    """
+
+    def __init__(self, plan: Plan, schema_ids: Mapping[str, int] = MappingProxyType({})) -> None:
         self._pipeline = plan.pipeline
         self._encoder = Encoder(plan)
+        self._records = {
+            route.topic: DecisionRecords(plan, route.format, schema_ids[route.topic])
+            for route in plan.pipeline.routes
+            if route.format is not Format.JSON
+        }
         self._keys = held_keys() if plan.pipeline.event.sensitive else None
 
     def of(self, decisions: Decisions, rejected: list[Rejected]) -> list[Records]:
@@ -41,7 +54,11 @@ class Outputs:
         for route in self._pipeline.routes:
             rows = _rows(route.carries, decisions)
             if len(rows):
-                values, keys = self._encoder.encode(route.form, decisions, rows)
+                written = self._records.get(route.topic)
+                if written is None:
+                    values, keys = self._encoder.encode(route.form, decisions, rows)
+                else:
+                    values, keys = written(decisions, rows), keys_of(decisions, rows)
                 records.append(Records(route.topic, values, keys))
         if rejected:
             letters = [

@@ -156,7 +156,7 @@ def route_of_all(pipeline: Pipeline) -> str:
     Raises:
         UsageError: There is none.
     """
-    for route in pipeline.routes:
+    for route in pipeline.json_routes:
         if route.form is Form.ENVELOPE and route.carries is Selection.ALL:
             return route.topic
     raise UsageError(

@@ -21,6 +21,7 @@ from fraudstream.kafka.client import check_reachable
 from fraudstream.kafka.consumer import STATIC_SESSION_MS, InputConsumer
 from fraudstream.kafka.decoding import decoder_of
 from fraudstream.kafka.identity import log_identity
+from fraudstream.kafka.subjects import output_schemas
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import TOKEN_KEY, Checkpoints
 from fraudstream.runner.hanging import closer
@@ -138,6 +139,7 @@ def _started(
         intake,
         input_partitions=topics[plan.pipeline.input.name],
         serving=Serving(plan, settings, switches, scorer),
+        schema_ids=output_schemas(plan, settings),
         on_statistics=on_statistics,
     )
 

@@ -16,6 +16,20 @@ NAMESPACE = "fraudstream"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+class Words(NamedTuple):
+    """A text out of a few, or several of them: no field of an event, but something that is said of it.
+
+    Attributes:
+        name: By which name they are given when they are written.
+        many: Whether it is a list.
+        required: Whether there is always one; a list may be empty.
+    """
+
+    name: str
+    many: bool = False
+    required: bool = True
+
+
 class Shape(NamedTuple):
     """An object of fields and of further objects, in the order in which they are written.
 
@@ -25,12 +39,15 @@ class Shape(NamedTuple):
     """
 
     name: str
-    members: dict[str, Field | Shape]
+    members: dict[str, Member]
 
     @property
     def required(self) -> bool:
         """Whether it is always there: something in it is."""
         return any(each.required for each in self.members.values())
+
+
+Member = Field | Shape | Words
 
 
 def shape_of(event: Event, name: str) -> Shape:
@@ -66,11 +83,11 @@ def record_name(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in re.split(r"[^A-Za-z0-9]", name))
 
 
-def avro_of(shape: Shape, aliases: bool = True) -> dict[str, Any]:
+def avro_of(shape: Shape) -> dict[str, Any]:
     """The Avro schema of a shape. What may be missing is a union with null, which is its default."""
     fields = []
     for name, member in shape.members.items():
-        kind = avro_of(member) if isinstance(member, Shape) else _avro_type(member, shape.name + record_name(name))
+        kind = _avro_type(member, shape.name + record_name(name))
         each: dict[str, Any] = {"name": name, "type": kind}
         if not member.required:
             each["type"] = ["null", *kind] if isinstance(kind, list) else ["null", kind]
@@ -89,7 +106,11 @@ def avro_text(shape: Shape) -> str:
     return json.dumps({"namespace": NAMESPACE, **avro_of(shape)}, indent=2)
 
 
-def _avro_type(field: Field, name: str) -> Any:
+def _avro_type(field: Member, name: str) -> Any:
+    if isinstance(field, Shape):
+        return avro_of(field)
+    if isinstance(field, Words):
+        return {"type": "array", "items": "string"} if field.many else "string"
     match field.type:
         case FieldType.DECIMAL:
             return {"type": "bytes", "logicalType": "decimal", "precision": PRECISION, "scale": field.scale}
@@ -110,12 +131,15 @@ def proto_text(shape: Shape) -> str:
     return "\n".join([*lines, *_message(shape.name, shape.members), ""])
 
 
-def _message(name: str, members: Mapping[str, Field | Shape]) -> list[str]:
+def _message(name: str, members: Mapping[str, Member]) -> list[str]:
     lines = [f"message {name} {{"]
     for number, (own, member) in enumerate(members.items(), 1):
         kind = record_name(own)
         if isinstance(member, Shape):
             lines += [f"  {line}" for line in _message(kind, member.members)] + [f"  {kind} {own} = {number};"]
+        elif isinstance(member, Words):
+            label = "repeated " if member.many else "" if member.required else "optional "
+            lines.append(f"  {label}string {own} = {number};")
         elif member.type is FieldType.LOCATION:
             lines += [f"  message {kind} {{", "    optional double lat = 1;", "    optional double lon = 2;"]
             lines += ["    optional string name = 3;", "  }", f"  {kind} {own} = {number};"]
@@ -125,10 +149,10 @@ def _message(name: str, members: Mapping[str, Field | Shape]) -> list[str]:
     return [*lines, "}"]
 
 
-def _has_instant(member: Field | Shape) -> bool:
+def _has_instant(member: Member) -> bool:
     if isinstance(member, Shape):
         return any(_has_instant(each) for each in member.members.values())
-    return member.type is FieldType.TIMESTAMP
+    return isinstance(member, Field) and member.type is FieldType.TIMESTAMP
 
 
 _PROTO = {

@@ -69,7 +69,7 @@ def connect_configuration(
 
 
 def _routes(plan: Plan, topic: str | None) -> list[Route]:
-    routes = plan.pipeline.routes
+    routes = plan.pipeline.json_routes
     named = ", ".join(route.topic for route in routes)
     if topic is not None:
         found = [route for route in routes if route.topic == topic]

@@ -128,7 +128,7 @@ def parsers(pipeline: Pipeline) -> dict[str, Parser]:
     for route in decision_routes(pipeline):
         read = _envelope(pipeline) if route.form is Form.ENVELOPE else _flat(pipeline)
         found[route.topic] = _guarded(pipeline, read)
-    for route in pipeline.routes:
+    for route in pipeline.json_routes:
         if route.form is Form.ALERT and route.carries is Selection.FLAGGED:
             found[route.topic] = _guarded(pipeline, _alert(pipeline))
     return found
@@ -140,7 +140,7 @@ def decision_routes(pipeline: Pipeline) -> list[Route]:
     Raises:
         UsageError: There are none.
     """
-    routes = [route for form in (Form.ENVELOPE, Form.FLAT) for route in pipeline.routes if route.form is form]
+    routes = [route for form in (Form.ENVELOPE, Form.FLAT) for route in pipeline.json_routes if route.form is form]
     of = {selection: [r for r in routes if r.carries is selection] for selection in Selection}
     if of[Selection.ALL]:
         return of[Selection.ALL][:1]
