@@ -77,6 +77,7 @@ class Settings:
         token_keys_file: The keys that stand-ins for sensitive values are made with; None: see `tokens/source.py`.
         metrics_port: Where long-running commands serve metrics and health; 0 is any free port, None: nowhere.
         metrics_host: On which address; 0.0.0.0 is all of the machine's.
+        log_format: TEXT, or JSON: one object a line.
         project_folder: Where fraudstream keeps the local broker, state and databases.
         secret_files: The files that secrets were read from, by setting.
     """
@@ -102,6 +103,7 @@ class Settings:
     token_keys_file: Path | None
     metrics_port: int | None
     metrics_host: str
+    log_format: str
     project_folder: Path
     pipelines_folder: Path
     models_folder: Path
@@ -156,6 +158,7 @@ _KINDS: dict[str, _Kind] = {
     "token_keys_file": _Kind("", path=True),
     "metrics_port": _Kind("", most=65_535),
     "metrics_host": _Kind("", default="127.0.0.1"),
+    "log_format": _Kind("", words=("TEXT", "JSON"), default="TEXT"),
     "project_folder": _Kind("", path=True, default=".fraudstream"),
     "pipelines_folder": _Kind("", path=True, default="pipelines"),
     "models_folder": _Kind("", path=True, default="models"),
@@ -164,7 +167,7 @@ _KINDS: dict[str, _Kind] = {
 }
 
 
-_OWN_FLAGS = ("bootstrap_servers", "metrics_port")
+_OWN_FLAGS = ("bootstrap_servers", "metrics_port", "log_format")
 
 
 class _Value(NamedTuple):

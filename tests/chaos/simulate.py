@@ -122,7 +122,7 @@ def scorer(process: Process) -> Any:
     made._committer.close()
     made._committer = DiceCommitter(made._producer, process)
     made._outputs = SimpleNamespace(of=lambda decided, _: [SimpleNamespace(topic="out", values=decided, keys=None)])
-    made._meter.committed = made._tally.committed = lambda *_: None
+    made._observed.committed = lambda *_: None
     made._state = empty_state()
     made._plan = SimpleNamespace(pipeline=SimpleNamespace(input=SimpleNamespace(name=INPUT)), logs=())
     return made

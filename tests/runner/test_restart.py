@@ -227,8 +227,8 @@ def test_a_doubtful_commit_is_looked_up_and_nothing_is_done_twice(
     runner.join(20)
     monkeypatch.undo()
     assert count > 10
-    assert loop._meter.totals.aborted >= 3
-    assert loop._meter.totals.decisions == 3_000
+    assert loop._totals.aborted >= 3
+    assert loop._totals.decisions == 3_000
     assert len(assert_once(bench)) == 3_000
 
 
@@ -243,7 +243,7 @@ def test_lost_partitions_leave_no_snapshot_without_positions(
     loop._producer.open()
     loop._consumer.open()
     with contextlib.closing(loop._consumer):
-        bench.wait_for(lambda: loop._step() is None and loop._caught_up() and loop._meter.totals.decisions == 300)
+        bench.wait_for(lambda: loop._step() is None and loop._caught_up() and loop._totals.decisions == 300)
         loop._revoked(loop._consumer.assignment(), True)
         loop._save(wait=True)
     loop._producer.close()

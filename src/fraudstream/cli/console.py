@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from fraudstream.errors import DefinitionError, FraudstreamError, UsageError
+from fraudstream.telemetry import logs
+
+_LOGGER = logging.getLogger("fraudstream.cli")
 
 
 def show_error(error: FraudstreamError) -> None:
@@ -29,7 +34,10 @@ def show_bug(error: BaseException) -> None:
 
 def show_note(text: str) -> None:
     """A remark on stderr that does not disturb what is piped on."""
-    print(text, file=sys.stderr, flush=True)
+    if logs.is_json():
+        _LOGGER.info("%s", text, extra={"kind": "note"})
+    else:
+        print(text, file=sys.stderr, flush=True)
 
 
 def read_secretly(prompt: str) -> str:
@@ -76,7 +84,18 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, righ
         print("  ".join(fitted).rstrip())
 
 
+def show_trace() -> None:
+    """The trace of the exception in hand, on stderr."""
+    if logs.is_json():
+        _LOGGER.error("the trace of what follows", exc_info=True, extra={"kind": "trace"})
+    else:
+        traceback.print_exc()
+
+
 def _paragraph(head: str, text: str, colour: str) -> None:
+    if logs.is_json():
+        _LOGGER.error("%s", text, extra={"kind": head.rstrip(":")})
+        return
     if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
         head = f"{colour}{head}\x1b[0m"
     print(f"{head} {text}", file=sys.stderr, flush=True)

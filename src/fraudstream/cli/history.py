@@ -14,6 +14,7 @@ import typer
 
 from fraudstream.cli.console import show_note
 from fraudstream.errors import BrokerUnreachable, TopicError, UsageError
+from fraudstream.telemetry import logs
 from fraudstream.units import parse_duration
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def _named_truth(truth: str, history: History, plan: Plan, settings: Settings) -
 def progress() -> Iterator[Show]:
     """A progress line on stderr; without a terminal one line a stage."""
     last = ("", 0.0)
-    on_terminal = sys.stderr.isatty()
+    on_terminal = sys.stderr.isatty() and not logs.is_json()
 
     def show(stage: str, done: int, total: int) -> None:
         nonlocal last

@@ -5,14 +5,13 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
-import traceback
 from typing import Any, ClassVar, NamedTuple
 
 import typer
 import typer.core
 import typer.main
 
-from fraudstream.cli.console import show_bug, show_error
+from fraudstream.cli.console import show_bug, show_error, show_trace
 from fraudstream.errors import FraudstreamError
 
 
@@ -55,7 +54,7 @@ class LazyGroup(typer.core.TyperGroup):
             return super().invoke(ctx)
         except FraudstreamError as error:
             if ctx.params.get("debug"):
-                traceback.print_exc()
+                show_trace()
             show_error(error)
             raise SystemExit(error.exit_code) from None
         except KeyboardInterrupt:
@@ -66,7 +65,7 @@ class LazyGroup(typer.core.TyperGroup):
             if type(error).__module__.startswith(("typer.", "click.")):
                 raise  # wrong arguments and asked-for exits: Typer words these itself
             if ctx.params.get("debug"):
-                traceback.print_exc()
+                show_trace()
             show_bug(error)
             raise SystemExit(1) from None
 

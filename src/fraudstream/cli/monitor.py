@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fraudstream.cli.console import show_json, show_table
-from fraudstream.cli.exporting import exporting
 from fraudstream.cli.history import duration
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
+from fraudstream.cli.observed import observed
+from fraudstream.cli.options import (
+    AsJson,
+    BootstrapServers,
+    ConfigFile,
+    LogFormat,
+    MetricsPort,
+    SetValues,
+    settings_from,
+)
 from fraudstream.errors import UsageError
 from fraudstream.units import format_instant
 
@@ -51,6 +59,7 @@ def command(
     watch: Annotated[bool, typer.Option("--watch", help="Go on until stopped, with what comes.")] = False,
     every: Annotated[str, typer.Option("--every", help="With --watch: how often to look.")] = "10s",
     metrics_port: MetricsPort = None,
+    log_format: LogFormat = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -72,7 +81,7 @@ def command(
         duration("--over", over), duration("--labels-over", labels_over), duration("--label-delay", label_delay)
     )
     every_s = duration("--every", every) / 1_000
-    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port, log_format=log_format)
     plan = find_plan(pipeline, settings.pipelines_folder)
     own = plan.pipeline.labels.name if plan.pipeline.labels else None
     topic = None if labels_topic == "none" else labels_topic or own
@@ -111,7 +120,7 @@ def _follow(name: str, sources: Sources, watch: Watch, show: Shows, settings: Se
     from fraudstream.monitoring.metrics import Board
 
     board = Board(sources)
-    with exporting(settings, "monitor", pipeline=name) as watched:
+    with observed(settings, "monitor", pipeline=name) as watched:
         watched(board)
         report = _look(sources, watch, show)
         with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it

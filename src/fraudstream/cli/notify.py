@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from pathlib import Path
@@ -11,8 +12,16 @@ import typer
 import typer.core
 
 from fraudstream.cli.console import show_json, show_note, show_problems, show_table
-from fraudstream.cli.exporting import exporting
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
+from fraudstream.cli.observed import observed
+from fraudstream.cli.options import (
+    AsJson,
+    BootstrapServers,
+    ConfigFile,
+    LogFormat,
+    MetricsPort,
+    SetValues,
+    settings_from,
+)
 from fraudstream.errors import DefinitionError, FraudstreamError, UsageError
 from fraudstream.units import format_instant, parse_duration
 
@@ -59,6 +68,7 @@ def run(
         str, typer.Option("--keep", metavar="DURATION", help="How long notifications that were sent are kept.")
     ] = "90d",
     metrics_port: MetricsPort = None,
+    log_format: LogFormat = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -72,7 +82,7 @@ def run(
     from fraudstream.notify.notifier import Notifier
     from fraudstream.pipelines import find_pipeline
 
-    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port, log_format=log_format)
     try:
         keep_ms = parse_duration(keep)
     except ValueError as wrong:
@@ -86,13 +96,13 @@ def run(
         name=f"notify-{known_as}",
         from_beginning=from_beginning,
         keep_ms=keep_ms,
-        note=show_note,
+        note=logging.getLogger("fraudstream.notify").warning,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: notifier.stop())
     if not as_json:
         show_note(f"telling of alerts of {', '.join(each.name for each in found)}; stop with Ctrl-C")
-    with exporting(settings, "notify", notifier=known_as) as watch:
+    with observed(settings, "notify", notifier=known_as) as watch:
         watch(notifier)
         summary = notifier.run(until_caught_up=until_caught_up)
     if as_json:

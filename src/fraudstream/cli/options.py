@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 from fraudstream.errors import SettingError, UsageError
 from fraudstream.models.seal import Seal, use_seal
 from fraudstream.settings import Settings, load_settings
+from fraudstream.telemetry import logs
 from fraudstream.tokens.held import use_keys
 from fraudstream.tokens.source import keys_of
 
@@ -33,6 +35,19 @@ SetValues = Annotated[
 MetricsPort = Annotated[
     int | None,
     typer.Option("--metrics-port", metavar="PORT", help="Serve metrics and health there; 0: any free port."),
+]
+
+
+class LogForm(StrEnum):
+    """How log lines are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+LogFormat = Annotated[
+    LogForm | None,
+    typer.Option("--log-format", help="json: one object a line on stderr."),
 ]
 _SHORTEST_KEY = 32
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -59,6 +74,8 @@ def settings_from(
     own = {"bootstrap_servers": bootstrap_servers, **options}
     flags |= {name: value for name, value in own.items() if value is not None}
     settings = load_settings(flags, config)
+    if settings.log_format == "JSON":
+        logs.begin_json()
     use_seal(_seal_of(settings))
     use_keys(lambda: keys_of(settings))
     return settings

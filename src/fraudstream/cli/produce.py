@@ -10,8 +10,16 @@ from typing import Annotated
 import typer
 
 from fraudstream.cli.console import show_json, show_note
-from fraudstream.cli.exporting import exporting
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
+from fraudstream.cli.observed import observed
+from fraudstream.cli.options import (
+    AsJson,
+    BootstrapServers,
+    ConfigFile,
+    LogFormat,
+    MetricsPort,
+    SetValues,
+    settings_from,
+)
 from fraudstream.cli.traffic import duration_ms, progress_line, stop_on_signals, summary_of, summary_text
 from fraudstream.errors import DataError, UsageError
 from fraudstream.settings import Settings
@@ -47,6 +55,7 @@ def command(
         typer.Option("--format", help="avro or protobuf, with the schema registered as TOPIC-value; default: JSON."),
     ] = None,
     metrics_port: MetricsPort = None,
+    log_format: LogFormat = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -81,7 +90,7 @@ def command(
         raise UsageError(
             f"{file} has no time column that is known.", f"Name one with --time: {', '.join(history.names)}."
         )
-    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port, log_format=log_format)
     require_topics(settings, [topic, labels_topic] if labels else [topic])
     producer = BulkProducer(settings)
 
@@ -101,7 +110,7 @@ def command(
             stop,
             open_.enter_context(progress_line(total, f"{file.name} → {topic}")),
         )
-        open_.enter_context(exporting(settings, "produce", topic=topic))(delivery)
+        open_.enter_context(observed(settings, "produce", topic=topic))(delivery)
         done = delivery.run(history.batches(columns, limit))
         producer.flush()
     if columns.time is None:

@@ -7,14 +7,23 @@ from typing import Annotated
 import typer
 
 from fraudstream.cli.console import show_json
-from fraudstream.cli.exporting import exporting
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
+from fraudstream.cli.observed import observed
+from fraudstream.cli.options import (
+    AsJson,
+    BootstrapServers,
+    ConfigFile,
+    LogFormat,
+    MetricsPort,
+    SetValues,
+    settings_from,
+)
 from fraudstream.errors import UsageError
 
 
 def command(
     pipeline: Annotated[str, typer.Argument(metavar="FILE | NAME", help="A pipeline's YAML file, or its name.")],
     metrics_port: MetricsPort = None,
+    log_format: LogFormat = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -28,13 +37,13 @@ def command(
     from fraudstream.runner.rescore import Progress, rescore
     from fraudstream.runner.serving import load_scorer
 
-    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port, log_format=log_format)
     plan = find_plan(pipeline, settings.pipelines_folder)
     serving = load_scorer(plan, settings)
     if serving is None:
         raise UsageError(f"No model of {plan.pipeline.name} that can score is here.", "Train one first.")
     progress = Progress()
-    with exporting(settings, "rescore", pipeline=plan.pipeline.name) as watch:
+    with observed(settings, "rescore", pipeline=plan.pipeline.name) as watch:
         watch(progress)
         done = rescore(plan, settings, serving.model, progress=progress)
     if as_json:

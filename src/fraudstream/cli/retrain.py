@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fraudstream.cli.console import show_error, show_json, show_note
-from fraudstream.cli.exporting import exporting
 from fraudstream.cli.history import (
     Columns,
     LabelColumn,
@@ -24,7 +23,16 @@ from fraudstream.cli.history import (
     progress,
     truth_for,
 )
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
+from fraudstream.cli.observed import observed
+from fraudstream.cli.options import (
+    AsJson,
+    BootstrapServers,
+    ConfigFile,
+    LogFormat,
+    MetricsPort,
+    SetValues,
+    settings_from,
+)
 from fraudstream.errors import FraudstreamError, UsageError
 
 if TYPE_CHECKING:
@@ -77,6 +85,7 @@ def command(
     ask: Annotated[bool, typer.Option("--ask", help="Ask before a version is promoted.")] = False,
     history: Annotated[bool, typer.Option("--history", help="Show what was done so far, and do nothing.")] = False,
     metrics_port: MetricsPort = None,
+    log_format: LogFormat = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -97,7 +106,7 @@ def command(
     if not 0 < test_share < 1:
         raise UsageError(f"--test-share {test_share:g} is not possible.", "Give a share between 0 and 1.")
     delay_ms = duration("--label-delay", label_delay)
-    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port, log_format=log_format)
     declared = find_plan(pipeline, settings.pipelines_folder)
     registry, model = registry_of(declared, settings), declared.pipeline.model
     if registry is None or model is None:
@@ -128,7 +137,7 @@ def command(
         watched = None
         if on_drift or on_labels:
             watched = _open_watch(settings, declared, registry, duration("--over", over), delay_ms)
-        with exporting(settings, "retrain", pipeline=declared.pipeline.name) as serve:
+        with observed(settings, "retrain", pipeline=declared.pipeline.name) as serve:
             serve(retraining)
             _go_on(retraining, triggers, watched, duration("--look-every", look_every) / 1_000, as_json)
 

@@ -6,19 +6,32 @@ import contextlib
 import gc
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import asdict
 
 from fraudstream.cli.console import show_json, show_note
-from fraudstream.cli.exporting import exporting
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
+from fraudstream.cli.observed import observed
+from fraudstream.cli.options import (
+    AsJson,
+    BootstrapServers,
+    ConfigFile,
+    LogFormat,
+    MetricsPort,
+    SetValues,
+    settings_from,
+)
+from fraudstream.telemetry import logs
 
 if TYPE_CHECKING:
     from fraudstream.runner.loop import StreamLoop
     from fraudstream.runner.statistics import Statistics
+
+
+STATISTICS_EVERY_S = 60.0
 
 
 class Delivery(StrEnum):
@@ -43,6 +56,7 @@ def command(
         bool, typer.Option("--until-caught-up", help="Stop when everything there has been scored.")
     ] = False,
     metrics_port: MetricsPort = None,
+    log_format: LogFormat = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -56,16 +70,15 @@ def command(
     from fraudstream.runner.serving import load_scorer
     from fraudstream.runner.start import Options, start
 
-    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port, log_format=log_format)
     plan = find_plan(pipeline, settings.pipelines_folder)
     name = plan.pipeline.name
-    show = show_json if as_json else _show_line
+    show = show_json if as_json else _log_now_and_then() if logs.is_json() else _show_line
+    logs.describe(instance=instance)
     options = Options(group, instance, rebuild_state, delivery is Delivery.EXACTLY_ONCE)
     try:
-        with _ended_by_signals() as ending, exporting(settings, "run", pipeline=name) as watch:
+        with _ended_by_signals() as ending, observed(settings, "run", pipeline=name) as watch:
             loop = start(plan, settings, options, show)
-            # From here on the log is of use; until then what is wrong is said in one paragraph.
-            logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
             if plan.pipeline.model is not None and load_scorer(plan, settings) is None:
                 show_note(
                     f"note: no model of {name} that can serve is in {settings.models_folder}; deciding by rules alone, "
@@ -116,6 +129,21 @@ def _ended_by_signals() -> Iterator[_Ending]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _log_now_and_then() -> Callable[[Statistics], None]:
+    """Logs the statistics once a minute, numbers as members of the line."""
+    next_s = 0.0
+
+    def log(now: Statistics) -> None:
+        nonlocal next_s
+        if now.seconds >= next_s:
+            next_s = now.seconds + STATISTICS_EVERY_S
+            logging.getLogger("fraudstream.runner").info(
+                "%.0f events/s, lag %s", now.events_per_second, now.lag, extra={"kind": "statistics", **asdict(now)}
+            )
+
+    return log
 
 
 def _show_line(now: Statistics) -> None:

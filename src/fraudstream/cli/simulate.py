@@ -13,8 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fraudstream.cli.console import show_json, show_note
-from fraudstream.cli.exporting import exporting
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
+from fraudstream.cli.observed import observed
+from fraudstream.cli.options import (
+    AsJson,
+    BootstrapServers,
+    ConfigFile,
+    LogFormat,
+    MetricsPort,
+    SetValues,
+    settings_from,
+)
 from fraudstream.cli.traffic import (
     duration_ms,
     instant_ms,
@@ -103,6 +111,7 @@ def command(
     customers: Annotated[int, typer.Option("--customers", help="How many customers.")] = 50_000,
     terminals: Annotated[int, typer.Option("--terminals", help="How many terminals or merchants.")] = 10_000,
     metrics_port: MetricsPort = None,
+    log_format: LogFormat = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -128,7 +137,11 @@ def command(
     lead_ms = 300 + customers // 200
     extent = _extent(to_kafka, rate, events, duration, history, start, lead_ms)
     delay_ms = duration_ms("--label-delay", label_delay)
-    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port) if to_kafka else None
+    settings = (
+        settings_from(bootstrap_servers, config, values, metrics_port=metrics_port, log_format=log_format)
+        if to_kafka
+        else None
+    )
     if settings is not None:
         # The pipeline says where events and labels go; its file may name a topic by an environment variable.
         pipeline = find_pipeline(name, settings.pipelines_folder)
@@ -234,7 +247,7 @@ def _send(
         stop = open_.enter_context(stop_on_signals())
         show = open_.enter_context(progress_line(traffic.events, f"{traffic.name} → {targets.file or targets.topic}"))
         delivery = Delivery(emit, emit_labels, labels, pace, stop, show)
-        open_.enter_context(exporting(settings, "simulate", topic=targets.topic))(delivery)
+        open_.enter_context(observed(settings, "simulate", topic=targets.topic))(delivery)
         done = delivery.run(batches)
         if producer is not None:
             producer.flush()

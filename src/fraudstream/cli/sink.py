@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +10,16 @@ import typer
 
 from fraudstream.cli import sink_to
 from fraudstream.cli.console import show_json, show_note
-from fraudstream.cli.exporting import exporting
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
+from fraudstream.cli.observed import observed
+from fraudstream.cli.options import (
+    AsJson,
+    BootstrapServers,
+    ConfigFile,
+    LogFormat,
+    MetricsPort,
+    SetValues,
+    settings_from,
+)
 from fraudstream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +45,7 @@ def store(
     until_caught_up: _UntilCaughtUp = False,
     skip_missing: _SkipMissing = False,
     metrics_port: MetricsPort = None,
+    log_format: LogFormat = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -53,15 +61,15 @@ def store(
     from fraudstream.sinks.store import PACE, StoreTarget, record_versions
     from fraudstream.store.migrate import open_store
 
-    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port, log_format=log_format)
     plan = find_plan(pipeline, settings.pipelines_folder)
     opened = open_store(settings)
     record_versions(opened, plan)
     target = StoreTarget(opened, plan)
-    loop = SinkLoop(settings, target.topics, target, PACE, skip_missing=skip_missing, tell=show_note)
+    loop = SinkLoop(settings, target.topics, target, PACE, skip_missing=skip_missing)
     if not as_json:
         show_note(f"writing {', '.join(target.topics)} to {opened.name}; stop with Ctrl-C")
-    with exporting(settings, "sink", pipeline=plan.pipeline.name, sink="store") as watch:
+    with observed(settings, "sink", pipeline=plan.pipeline.name, sink="store") as watch:
         watch(loop)
         progress = _run(loop, until_caught_up)
     _show(plan.pipeline.name, progress, target.rows, as_json=as_json)
@@ -73,6 +81,7 @@ def lake(
     until_caught_up: _UntilCaughtUp = False,
     skip_missing: _SkipMissing = False,
     metrics_port: MetricsPort = None,
+    log_format: LogFormat = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -92,13 +101,13 @@ def lake(
             f"The library {missing.name} for the lake is not installed.", "Run `pip install 'fraudstream[lake]'`."
         ) from None
 
-    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port, log_format=log_format)
     plan = find_plan(pipeline, settings.pipelines_folder)
     target = LakeTarget(settings, plan)
-    loop = SinkLoop(settings, target.topics, target, PACE, skip_missing=skip_missing, tell=show_note)
+    loop = SinkLoop(settings, target.topics, target, PACE, skip_missing=skip_missing)
     if not as_json:
         show_note(f"writing {', '.join(target.topics)} to {target.tables['events'].uri} …; stop with Ctrl-C")
-    with exporting(settings, "sink", pipeline=plan.pipeline.name, sink="lake") as watch:
+    with observed(settings, "sink", pipeline=plan.pipeline.name, sink="lake") as watch:
         watch(loop)
         progress = _run(loop, until_caught_up)
         target.tidy()
@@ -106,7 +115,6 @@ def lake(
 
 
 def _run(loop: SinkLoop, until_caught_up: bool) -> Progress:
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: loop.stop())
     return loop.run(until_caught_up=until_caught_up)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +9,16 @@ from typing import Annotated
 import typer
 
 from fraudstream.cli.console import show_json, show_note, show_problems
-from fraudstream.cli.exporting import exporting
-from fraudstream.cli.options import AsJson, BootstrapServers, ConfigFile, MetricsPort, SetValues, settings_from
+from fraudstream.cli.observed import observed
+from fraudstream.cli.options import (
+    AsJson,
+    BootstrapServers,
+    ConfigFile,
+    LogFormat,
+    MetricsPort,
+    SetValues,
+    settings_from,
+)
 from fraudstream.errors import DefinitionError, UsageError
 
 DEFAULT_FILE = Path("sinks.yaml")
@@ -29,6 +36,7 @@ def to(
         bool, typer.Option("--skip-missing", help="Go on at the oldest record where records were deleted unread.")
     ] = False,
     metrics_port: MetricsPort = None,
+    log_format: LogFormat = None,
     bootstrap_servers: BootstrapServers = None,
     config: ConfigFile = None,
     values: SetValues = None,
@@ -46,7 +54,7 @@ def to(
     from fraudstream.sinks.records import decision_routes
     from fraudstream.store.migrate import open_store
 
-    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port, log_format=log_format)
     found = find_pipeline(pipeline, settings.pipelines_folder)
     sinks = load_sinks(file)
     if sink not in sinks:
@@ -57,13 +65,12 @@ def to(
     target = AlertTarget(sinks[sink], open_store(settings), found, name, refusals)
     pace = Pace(records=sinks[sink].most_alerts, wait_s=1.0)
     topics = [route.topic for route in routes]
-    loop = SinkLoop(settings, topics, target, pace, skip_missing=skip_missing, tell=show_note)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    loop = SinkLoop(settings, topics, target, pace, skip_missing=skip_missing)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: loop.stop())
     if not as_json:
         show_note(f"delivering {', '.join(topics)} to {sink}; stop with Ctrl-C")
-    with exporting(settings, "sink", pipeline=found.name, sink=name) as watch:
+    with observed(settings, "sink", pipeline=found.name, sink=name) as watch:
         watch(loop)
         progress = loop.run(until_caught_up=until_caught_up)
     counts = {"delivered": target.delivered, "refused": target.refused, "others": target.others}

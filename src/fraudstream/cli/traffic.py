@@ -12,6 +12,7 @@ from typing import Any
 
 from fraudstream.errors import UsageError
 from fraudstream.simulate.delivery import Delivered
+from fraudstream.telemetry import logs
 from fraudstream.units import format_instant, parse_duration, parse_instant
 
 
@@ -37,7 +38,7 @@ def stop_on_signals() -> Iterator[threading.Event]:
 @contextmanager
 def progress_line(total: int | None, title: str) -> Iterator[Callable[[Delivered], None] | None]:
     """A progress bar on stderr, where somebody watches it; yields what to call with the state."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or logs.is_json():
         yield None
         return
     from rich.console import Console

@@ -118,8 +118,10 @@ class Checkpoints:
         started_s = time.perf_counter()
         path = write_snapshot(self._folder, header, arrays)
         self._note_newest(path)
-        self.written.took_s = time.perf_counter() - started_s
+        self.written.took_s = took_s = time.perf_counter() - started_s
         self.written.written += 1
+        about = {"kind": "snapshot", "sequence": header.sequence, "bytes": self.written.n_bytes, "seconds": took_s}
+        LOGGER.info("the snapshot %s is written", path.name, extra=about)
 
     def _note_newest(self, path: Path) -> None:
         status = path.stat()
@@ -133,7 +135,7 @@ class Checkpoints:
             self._busy.result()
         except (OSError, MemoryError) as error:
             self.written.failed += 1
-            LOGGER.warning("a snapshot could not be written to %s: %s", self._folder, error)
+            LOGGER.warning("a snapshot could not be written to %s: %s", self._folder, error, extra={"kind": "snapshot"})
         self._busy = None
 
     def check_identity(self) -> None:

@@ -20,24 +20,23 @@ from fraudstream.engine.fallback import Account
 from fraudstream.engine.program import NOTHING, Program
 from fraudstream.errors import FencedError, FraudstreamError
 from fraudstream.kafka.partition import TopicPartition
-from fraudstream.kafka.transactions import TransactionAborted, TransactionExpired, TransactionInDoubt
+from fraudstream.kafka.transactions import TransactionAborted, TransactionInDoubt
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
 from fraudstream.runner.committer import LOST_S, Committed, Committer, OutputProducer, Prepared
 from fraudstream.runner.inputs import ConsumerFactory, features_beyond_key, not_alone
 from fraudstream.runner.intake import Intake, Place, Portion
-from fraudstream.runner.metrics import STAGES, ScorerMetrics
+from fraudstream.runner.metrics import ScorerMetrics
+from fraudstream.runner.observation import Observation, places
 from fraudstream.runner.outputs import Outputs
 from fraudstream.runner.pace import BUSY_ROWS, Pace
 from fraudstream.runner.positions import Reached, committed_positions, to_commit
 from fraudstream.runner.replay import Replay
 from fraudstream.runner.serving import Serving
-from fraudstream.runner.statistics import Meter, Statistics
-from fraudstream.runner.tally import Tally
+from fraudstream.runner.statistics import Statistics
 from fraudstream.state.state import State
 from fraudstream.telemetry.exporter import STUCK_AFTER_S
 from fraudstream.telemetry.series import Series
-from fraudstream.telemetry.stages import Stages
 
 LOGGER = logging.getLogger("fraudstream.runner")
 
@@ -52,7 +51,6 @@ SNAPSHOT_EVENTS = 500_000
 """A snapshot after so many events, which a start would have to replay (some 3 s), or after so long."""
 ENDS_WITHIN_S = 2.5
 """How long an end waits for the last commit; later answers are left to the next start, which asks Kafka."""
-_REASONS = {TransactionAborted: "aborted", TransactionInDoubt: "in_doubt", TransactionExpired: "expired"}
 LONG_REPLAY = 100_000
 """After a replay longer than this, a snapshot spares the next start from repeating it."""
 
@@ -104,12 +102,11 @@ class StreamLoop:
         self._serving = serving
         self._input_partitions = input_partitions
         self._on_statistics = on_statistics
-        self._meter, self._tally, self._stages = Meter(), Tally(plan), Stages(STAGES)
+        self._observed = Observation(plan)
+        self._stages, self._totals = self._observed.stages, self._observed.meter.totals
         program.ended = self._stages.ended
         clients = {"consumer": [self._consumer.statistics], "producer": producer.statistics}
-        self._metrics = ScorerMetrics(
-            plan, self._meter, self._tally, self._stages, self._pace, checkpoints, serving, clients
-        )
+        self._metrics = ScorerMetrics(plan, self._observed, self._pace, checkpoints, serving, clients)
         self._state = State(plan)
         self._account = Account()
         self._positions: dict[Place, int] = {}
@@ -149,9 +146,10 @@ class StreamLoop:
                 self._note(self._committer.settle(ENDS_WITHIN_S))
                 self._save(wait=True)
             except (TransactionAborted, TransactionInDoubt) as reason:
-                LOGGER.warning("the last transaction is left to the next start: %s", reason)
-            return self._told(self._meter.summary(self._pace.behind(), self._state))
+                LOGGER.warning("the last transaction is left to the next start: %s", reason, extra={"kind": "rewind"})
+            return self._told(self._observed.meter.summary(self._pace.behind(), self._state))
         finally:
+            self._observed.dead_letters.tell(at_once=True)
             # From here on nothing is saved: after an error the state may be ahead of its positions.
             self._closing = True
             with ExitStack() as last:  # each is closed whatever the one before says
@@ -167,7 +165,7 @@ class StreamLoop:
         if not self._owned:
             return "no partitions are assigned"
         if self._replay is not None:
-            return f"the state is being rebuilt: {self._meter.totals.replayed:,} records replayed"
+            return f"the state is being rebuilt: {self._totals.replayed:,} records replayed"
         return None if self._serving is None else self._serving.unready()
 
     def series(self) -> Iterable[Series]:
@@ -234,13 +232,7 @@ class StreamLoop:
     def _note(self, committed: Committed | None) -> None:
         """Counts what was committed."""
         if committed is not None:
-            portion = committed.prepared.portion
-            self._meter.committed(
-                committed.prepared.decisions, len(portion.rejected), len(portion.labels), committed.at_ms
-            )
-            self._tally.committed(committed)
-            if committed.took_s is not None:
-                self._stages.durations["commit"].add_one(committed.took_s)
+            self._observed.committed(committed)
             if self._serving is not None:
                 self._serving.committed(committed.prepared.decisions)
 
@@ -264,19 +256,19 @@ class StreamLoop:
         for partition in partitions:
             partition.offset = start.get((partition.topic, partition.partition), -1)
         self._owned = bool(partitions)
-        self._tally.rebalances["assigned"] += 1
+        self._observed.tally.rebalances["assigned"] += 1
 
     def _revoked(self, partitions: list[TopicPartition], lost: bool) -> None:
         """Partitions go away: what is in flight ends first."""
         failpoints.hit("revoke")
         self._owned = False
-        self._tally.rebalances["lost" if lost else "revoked"] += 1
+        self._observed.given_up(self._positions, lost=lost)
         try:
             self._note(self._committer.settle(ENDS_WITHIN_S if self._closing else LOST_S))
             if not lost and not self._closing:
                 self._save(wait=True)
         except (TransactionAborted, TransactionInDoubt) as reason:
-            LOGGER.warning("while partitions were revoked: %s", reason)
+            LOGGER.warning("while partitions were revoked: %s", reason, extra={"kind": "rewind"})
             # A new producer ends the doubtful transaction, but it would also fence a successor that took our place.
             self._doubtful = lost or self._closing
             if not self._doubtful:
@@ -294,10 +286,8 @@ class StreamLoop:
 
     def _rewind(self, reason: TransactionAborted | TransactionInDoubt) -> None:
         """After doubt: a new producer, then input and state as they were at the committed offsets."""
-        LOGGER.warning("the transaction is done again if it was not committed: %s", reason)
-        self._meter.totals.aborted += 1
-        self._tally.rewinds[_REASONS[type(reason)]] += 1
         doubtful, self._committer.last = self._committer.last, None
+        self._observed.rewound(reason, doubtful)
         # We may have been stopped for long: if another has our place by now, a new producer of ours would fence *it*.
         self._consumer.check_place()
         self._producer.rebuild()
@@ -321,14 +311,15 @@ class StreamLoop:
         restored = self._checkpoints.newest(committed)
         self._state, self._positions = restored.state, dict(restored.positions)
         self._saved_sequence = self._state.sequence
-        places = [(partition.topic, partition.partition) for partition in partitions]
-        self._intake.assign(places)
+        owned = [(partition.topic, partition.partition) for partition in partitions]
+        self._intake.assign(owned)
         self._pace.begin()
-        self._replay = Replay(restored.positions, committed, places)
+        self._replay = Replay(restored.positions, committed, owned)
         LOGGER.info(
             "starting from %s, replaying up to %d decided events",
             restored.snapshot.name if restored.snapshot else "an empty state",
             self._committed_sequence,
+            extra={"kind": "assigned", "sequence": self._state.sequence, **places(restored.positions, owned)},
         )
         return restored.positions
 
@@ -340,12 +331,16 @@ class StreamLoop:
             self._program.learn(self._state, portion.batch, portion.labels)
             failpoints.hit("replay")
             self._positions |= portion.next_offsets
-            self._meter.totals.replayed += portion.n_records
+            self._totals.replayed += portion.n_records
             return
         self._pace.refresh()
         if not replay.done(self._intake, self._pace.lags):
             return
         self._replay = None
+        LOGGER.info(
+            "the state is rebuilt, deciding goes on",
+            extra={"kind": "ready", "sequence": self._committed_sequence, "replayed": self._totals.replayed},
+        )
         if self._state.sequence < self._committed_sequence:
             LOGGER.warning(
                 "%d events were decided, but the topic holds %d of them: older ones are gone, and features that look "
@@ -355,7 +350,7 @@ class StreamLoop:
             )
             self._state.sequence = self._committed_sequence
         # A larger one stands where offsets were set by hand, without ours beside them: what was replayed counts.
-        if self._meter.totals.replayed > LONG_REPLAY:
+        if self._totals.replayed > LONG_REPLAY:
             self._unsaved = True
             self._save(wait=True)
 
@@ -378,9 +373,10 @@ class StreamLoop:
         now = time.monotonic()
         if now - self._told_at > STATISTICS_S:
             self._told_at = now
-            self._meter.last = self._told(self._meter.read(self._pace.behind(), self._state))
+            self._observed.meter.last = self._told(self._observed.meter.read(self._pace.behind(), self._state))
+            self._observed.dead_letters.tell()
             if self._on_statistics is not None:
-                self._on_statistics(self._meter.last)
+                self._on_statistics(self._observed.meter.last)
 
     def _told(self, seen: Statistics) -> Statistics:
         return seen if self._serving is None else self._serving.told(seen)

@@ -8,14 +8,11 @@ from fraudstream.kafka.clientstats import ClientStatistics
 from fraudstream.kafka.series import kafka_series, lag_series
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import Checkpoints
+from fraudstream.runner.observation import Observation
 from fraudstream.runner.pace import Pace
 from fraudstream.runner.serving import Serving
-from fraudstream.runner.statistics import Meter, Statistics
-from fraudstream.runner.tally import Tally
+from fraudstream.runner.statistics import Statistics
 from fraudstream.telemetry.series import Series, counter, gauge, histogram
-from fraudstream.telemetry.stages import Stages
-
-STAGES = ("fetch", "decode", "merge", "featurize", "rules", "score", "decide", "encode", "commit")
 
 
 class ScorerMetrics:
@@ -23,9 +20,7 @@ class ScorerMetrics:
 
     Args:
         plan: The pipeline's plan.
-        meter: The statistics, not older than a second.
-        tally: What was counted of commits.
-        stages: How long the stages took.
+        observed: What was counted and timed; statistics are not older than a second.
         pace: How far behind each partition is.
         checkpoints: The snapshots.
         serving: Which models serve; None where none can.
@@ -35,18 +30,14 @@ class ScorerMetrics:
     def __init__(
         self,
         plan: Plan,
-        meter: Meter,
-        tally: Tally,
-        stages: Stages,
+        observed: Observation,
         pace: Pace,
         checkpoints: Checkpoints,
         serving: Serving | None,
         clients: Mapping[str, Sequence[ClientStatistics]],
     ) -> None:
         self._versions = plan.versions
-        self._meter = meter
-        self._tally = tally
-        self._stages = stages
+        self._meter, self._tally, self._stages = observed.meter, observed.tally, observed.stages
         self._pace = pace
         self._checkpoints = checkpoints
         self._serving = serving

@@ -71,7 +71,10 @@ class ModelWatch:
             found = ready.get(roles.champion) or self._load(roles.champion)
             if found is not None and found is not self.champion:
                 before = "nothing" if self.champion is None else self.champion.version
-                LOGGER.warning("model %s: %s serves in place of %s", self._registry.name, found.version, before)
+                about = {"kind": "model", "model": found.version, "before": before}
+                LOGGER.warning(
+                    "model %s: %s serves in place of %s", self._registry.name, found.version, before, extra=about
+                )
                 self.champion = found
         waiting = [ready.get(version) or self._load(version) for version in roles.challengers]
         self.challengers = tuple(scorer for scorer in waiting if scorer is not None)

@@ -163,5 +163,8 @@ class Switches:
     def _take(self, newest: dict[str, Switch]) -> None:
         off = frozenset(code for code, switch in newest.items() if switch.off)
         if off != self.off:
-            LOGGER.warning("switched off: %s", ", ".join(sorted(off)) or "nothing any more")
+            codes = sorted(off)
+            LOGGER.warning(
+                "switched off: %s", ", ".join(codes) or "nothing any more", extra={"kind": "switches", "off": codes}
+            )
             self.off = off

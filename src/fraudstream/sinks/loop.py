@@ -6,9 +6,10 @@ where it went away or did not answer a commit, the loop asks it and reads on fro
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -19,6 +20,8 @@ from fraudstream.kafka.tail import Record, TopicTail
 from fraudstream.settings import Settings
 from fraudstream.telemetry.histogram import SECONDS, Histogram
 from fraudstream.telemetry.series import Series, counter, gauge, histogram
+
+LOGGER = logging.getLogger("fraudstream.sinks")
 
 Place = tuple[str, int]
 
@@ -97,7 +100,6 @@ class SinkLoop:
         target: Where to.
         pace: How much at once.
         skip_missing: Go on with the oldest record kept where records were deleted before they were read.
-        tell: Told, in a sentence, when the target goes away.
 
     Attributes:
         progress: What it has done.
@@ -114,14 +116,12 @@ class SinkLoop:
         pace: Pace,
         *,
         skip_missing: bool = False,
-        tell: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self._settings = settings
         self._topics = topics
         self._target = target
         self._pace = pace
         self._skip_missing = skip_missing
-        self._tell = tell
         self._stopping = False
         self._waits_for: str | None = "the target has not said yet where it stands"
         self._clients = {"consumer": [ClientStatistics()]}
@@ -162,7 +162,12 @@ class SinkLoop:
                 self.progress.interruptions += 1
                 self._waits_for = away.found
                 pause_s = _SHORTEST_PAUSE_S if self.progress.writes > written else min(2 * pause_s, _LONGEST_PAUSE_S)
-                self._tell(f"{away.found} Trying again in {pause_s:.1f} s.")
+                LOGGER.warning(
+                    "%s Trying again in %.1f s.",
+                    away.found,
+                    pause_s,
+                    extra={"kind": "retry", "attempts": self.progress.interruptions, "records": self.progress.records},
+                )
                 self._sleep(pause_s)
         return self.progress
 
