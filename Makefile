@@ -32,9 +32,10 @@ test: lint ## Everything `check` looks at, and all tests, on real brokers.
 demo: setup ## Run the whole thing for about a minute: Kafka, training, traffic, scoring, proof.
 	$(RUN)/fraudstream demo
 
-picture: setup ## Draw the pictures of the documents: the demo, and a report as Chromium shows it.
+picture: setup ## Draw the pictures of the documents: the demo, a report as Chromium shows it, dashboards.
 	$(RUN)/fraudstream demo --picture docs/images/demo.svg
 	$(RUN)/python docs/images/draw_report.py
+	PYTHONPATH=tests:tests/house $(RUN)/python docs/images/draw_dashboards.py
 
 bench: setup ## Measure, also against peers (an hour), and write bench/results.json.
 	$(RUN)/python -m bench.run

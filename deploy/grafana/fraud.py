@@ -29,7 +29,7 @@ SELECT DISTINCT ON (event_id) event_id, label
     WHERE pipeline = ${pipeline:sqlstring}
     ORDER BY event_id, labelled_at DESC
 """
-LEVELS = "array_position(ARRAY['LOW', 'MEDIUM', 'HIGH', 'CRITICAL'], risk_level)"
+LEVELS = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 PLACES = [
     "transaction_location",
     "location",
@@ -58,6 +58,14 @@ def fields(preferred: list[str]) -> str:
 def total(select: str, tables: str = "decisions", where: str = OURS) -> Json:
     """A single number from the store."""
     return sql(f"SELECT {select}\nFROM {tables}\nWHERE {where}")
+
+
+def counts(conditions: dict[str, str], tables: str, where: str) -> Json:
+    """A row of how many rows of the store meet each condition, by its name."""
+    columns = ",\n".join(
+        f'    count(*) FILTER (WHERE {condition}) AS "{name}"' for name, condition in conditions.items()
+    )
+    return sql(f"SELECT\n{columns}\nFROM {tables}\nWHERE {where}")
 
 
 def over_time(metric: str, value: str, where: str = OURS) -> Json:
@@ -177,17 +185,12 @@ def trends() -> list[Json]:
         ),
         shares(
             "Fraud against legitimate",
-            sql(
-                f"SELECT {IS_FLAGGED} AS name, count(*) AS events\nFROM decisions\nWHERE {OURS}\nGROUP BY 1\nORDER BY 1"
-            ),
+            counts({"flagged": FLAGGED, "legitimate": "outcome = 'approve'"}, "decisions", OURS),
             about="Events that were flagged and those that were approved.",
         ),
         shares(
             "By risk level",
-            sql(
-                f"SELECT risk_level, count(*) AS events\nFROM decisions\nWHERE {OURS} AND {FLAGGED}\n"
-                f"GROUP BY 1\nORDER BY {LEVELS}"
-            ),
+            counts({each: f"risk_level = '{each}'" for each in LEVELS}, "decisions", f"{OURS} AND {FLAGGED}"),
             about="Of what was flagged.",
         ),
         series(
@@ -285,13 +288,9 @@ WHERE pipeline = ${pipeline:sqlstring} AND $__timeFilter(labelled_at)
 GROUP BY 1, 2
 ORDER BY 1, 2
 """
-    cases = """
-SELECT coalesce(verdict, status) AS name, count(*) AS cases
-FROM cases
-WHERE pipeline = ${pipeline:sqlstring} AND $__timeFilter(opened_at)
-GROUP BY 1
-ORDER BY 2 DESC
-"""
+    ends = {"open": "status = 'open'", "working": "status = 'working'"}
+    ends |= {each: f"verdict = '{each}'" for each in ("fraud", "legitimate")}
+    cases = counts(ends, "cases", "pipeline = ${pipeline:sqlstring} AND $__timeFilter(opened_at)")
     oldest = """
 SELECT case_id AS "case", opened_at AS opened, coalesce(assignee, '–') AS assignee, cases.status,
     alerts.risk_level AS risk, alerts.amount
@@ -318,9 +317,7 @@ LIMIT 8
             width=6,
             about="When labels came, of events of any age.",
         ),
-        shares(
-            "Cases", sql(cases), about="Cases opened in this time: by verdict where they are closed, else by status."
-        ),
+        shares("Cases", cases, about="Cases opened in this time: by verdict where they are closed, else by status."),
         table(
             "Oldest open cases",
             sql(oldest),

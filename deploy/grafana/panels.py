@@ -146,12 +146,12 @@ def ranks(
 
 
 def shares(title: str, target: Json, *, unit: str = "short", about: str = "", width: int = 4, height: int = 8) -> Json:
-    """What part of the whole each row of a table is, whose first column is a name and whose second is a number."""
+    """What part of the whole each column is of a table that has one row."""
     defaults = {"unit": unit, "color": {"mode": "palette-classic"}}
     options = {
         "pieType": "donut",
         "displayLabels": ["percent"],
-        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": True},
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "values": ["value"]},
     }
     return _panel("piechart", title, about, width, height, [target], defaults, options, _coloured([target]))

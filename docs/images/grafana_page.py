@@ -198,8 +198,9 @@ def _shares(panel: Mapping[str, Any], view: View, answers: Sequence[Answer], roo
     overrides = panel["fieldConfig"]["overrides"]
     shown = charts.shown_as(panel["fieldConfig"]["defaults"]["unit"])
     parts = [
-        (str(name), float(value), charts.colour_of(str(name), place, overrides))
-        for place, (name, value) in enumerate(answer.rows)
+        (name, float(value), charts.colour_of(name, place, overrides))
+        for place, (name, value) in enumerate(zip(answer.columns, answer.rows[0], strict=True))
+        if value
     ]
     names = [f"{name}  {shown(value)}" for name, value, _ in parts]
     rows = _legend_rows(names, room[0])

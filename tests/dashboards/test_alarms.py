@@ -1,4 +1,4 @@
-"""Alerting rules: each fires where what it tells of is the case, alone, and none where all is well (by promtool)."""
+"""Alarms: each goes off where what it tells of is the case, alone, and none where all is well (by promtool)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from project import ROOT
 from prometheus import CannotBeHad, program
 
 FOLDER = ROOT / "deploy" / "prometheus"
-RULES = [rule for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
+RULES = [rule for group in yaml.safe_load((FOLDER / "alarms.yml").read_text())["groups"] for rule in group["rules"]]
 NAMES = [rule["alert"] for rule in RULES]
 
 SCORER = 'job="fraudstream",instance="scorer",pipeline="cards"'
@@ -81,7 +81,7 @@ class Case(NamedTuple):
     Attributes:
         alert: Who tells of it.
         series: Those that are otherwise than in `HEALTHY`.
-        labels: The alert's, without name and severity.
+        labels: The alarm's, without name and severity.
         summary: What it says.
     """
 
@@ -217,7 +217,7 @@ CASES = [
 ]
 
 
-def test_every_alert_has_a_case_a_severity_and_a_place_in_the_runbook() -> None:
+def test_every_alarm_has_a_case_a_severity_and_a_place_in_the_runbook() -> None:
     assert {case.alert for case in CASES} == set(NAMES) and len(NAMES) == len(set(NAMES))
     assert {rule["labels"]["severity"] for rule in RULES} == {"critical", "warning"}
     assert all("for" in rule for rule in RULES)
@@ -226,30 +226,30 @@ def test_every_alert_has_a_case_a_severity_and_a_place_in_the_runbook() -> None:
     assert [rule["annotations"]["runbook"] for rule in RULES] == [f"docs/runbook.md#{name.lower()}" for name in NAMES]
 
 
-def test_alerts_and_dashboards_ask_only_for_metrics_that_there_are() -> None:
+def test_alarms_and_dashboards_ask_only_for_metrics_that_there_are() -> None:
     known = set(re.findall(r"`(fraudstream_\w+)`", (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")))
-    files = [FOLDER / "alerts.yml", *(ROOT / "deploy" / "grafana").glob("*.py")]
+    files = [FOLDER / "alarms.yml", *(ROOT / "deploy" / "grafana").glob("*.py")]
     asked = {name for file in files for name in re.findall(r"fraudstream_[a-z_]+", file.read_text(encoding="utf-8"))}
     assert {re.sub("_(sum|count|bucket)$", "", name) for name in asked if "_" in name} - known == set()
 
 
 def test_the_rules_and_the_configuration_are_sound() -> None:
-    for kind, file in (("rules", "alerts.yml"), ("config", "prometheus.yml")):
+    for kind, file in (("rules", "alarms.yml"), ("config", "prometheus.yml")):
         done = promtool("check", kind, str(FOLDER / file))
         assert done.returncode == 0, done.stderr + done.stdout
 
 
-def test_each_alert_fires_alone_on_its_condition_and_none_where_all_is_well(tmp_path: Path) -> None:
+def test_each_alarm_goes_off_alone_on_its_condition_and_none_where_all_is_well(tmp_path: Path) -> None:
     tests = [as_promtool_takes_it("healthy", HEALTHY, None)]
     tests += [as_promtool_takes_it(case.alert, HEALTHY | case.series, case) for case in CASES]
     file = tmp_path / "tests.yml"
-    file.write_text(yaml.safe_dump({"rule_files": [str(FOLDER / "alerts.yml")], "tests": tests}), encoding="utf-8")
+    file.write_text(yaml.safe_dump({"rule_files": [str(FOLDER / "alarms.yml")], "tests": tests}), encoding="utf-8")
     done = promtool("test", "rules", str(file))
     assert done.returncode == 0, done.stderr + done.stdout
 
 
 def as_promtool_takes_it(name: str, series: dict[str, str], case: Case | None) -> dict[str, Any]:
-    """A test for promtool: at minute 120 this alert fires and no other; None: none at all."""
+    """A test for promtool: at minute 120 this alarm goes off and no other; None: none at all."""
     fired = {rule["alert"]: [] for rule in RULES}
     if case is not None:
         (rule,) = (rule for rule in RULES if rule["alert"] == case.alert)
