@@ -303,7 +303,7 @@ LIMIT 8
         ranks(
             "What it turned out to be",
             sql(judged),
-            width=6,
+            width=5,
             height=8,
             stacking="percent",
             about="Decisions of this time, as far as labels have come: fraud that was approved was missed, legitimate "
@@ -321,9 +321,9 @@ LIMIT 8
         table(
             "Oldest open cases",
             sql(oldest),
-            width=8,
+            width=9,
             height=8,
-            columns={"opened": {"unit": "dateTimeAsLocal", "custom.width": 160}},
+            columns={"opened": {"unit": "dateTimeAsLocal", "custom.width": 160}, "amount": {"decimals": 2}},
             about="What waits longest for somebody, whatever the time shown.",
         ),
     ]

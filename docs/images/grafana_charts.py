@@ -269,7 +269,7 @@ class _Frame:
         if times:
             begin, end = self._span
             step = next(
-                s for s in (5, 10, 15, 30, 60, 120, 300, 900, 3_600, 1e9) if (end - begin) / s <= self.width / 75
+                s for s in (5, 10, 15, 30, 60, 120, 300, 900, 3_600, 1e9) if (end - begin) / s <= self.width / 60
             )
             time = math.ceil(begin / step) * step
             while time <= end:

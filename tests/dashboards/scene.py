@@ -66,22 +66,21 @@ class Scene:
         self._environ = clean | secrets
         self.store = connect(load_settings(environ={"FRAUDSTREAM_STORE_URL": store_url}, folder=folder))
         self._started: list[subprocess.Popen[bytes]] = []
-        self._desk = ThreadingHTTPServer(("127.0.0.1", 0), _Desk)
-        threading.Thread(target=self._desk.serve_forever, daemon=True).start()
+        self._told = _Told(("127.0.0.1", 0), _Handler)
+        threading.Thread(target=self._told.serve_forever, daemon=True).start()
         self.prometheus: PrometheusServer | None = None
 
     def prepare(self, history: int) -> None:
         """Learns a model from a simulated history, which is on the topic, too; makes the store's tables."""
-        data = ["--to", "history.parquet", "--truth", "truth.parquet", "--label-delay", "1d"]
+        data, file = self._folder / "history.jsonl", str(self.bench.file)
         span = ["--history", "20d", "--events", str(history), "--customers", self._customers, "--fraud", FRAUD]
-        self._done("simulate", "retail", *span, *data)
-        produced = self._begin("produce", "history.parquet", "--topic", self._topic)
-        file = str(self.bench.file)
-        self._done("train", file, "--data", "history.parquet", "--truth", "truth.parquet", "--label-delay", "1d")
+        self._done("simulate", "retail", *span, "--to", str(data), "--truth", "truth.parquet")
+        training = self._begin("train", file, "--data", str(data), "--truth", "truth.parquet", "--label-delay", "1d")
+        self.bench.produce(self._topic, data.read_bytes().splitlines())
+        upgrade(self.store)
+        assert training.wait(120) == 0, self.log()
         raw = tiny_model(0.0005, len(INPUTS))
         registry_of(self.bench).add(manifest_of(self.name, raw, features=INPUTS), raw, by="test")  # a challenger
-        upgrade(self.store)
-        assert produced.wait(60) == 0, self.log()
         self._done("run", file, "--until-caught-up")  # which leaves a snapshot
 
     def start(self, scrape_s: int = 1, label_delay: str = "3s") -> None:
@@ -128,7 +127,7 @@ class Scene:
 
     def pager_comes_back(self) -> None:
         """Until then the pager's service is down."""
-        _Desk.pager_is_up = True
+        self._told.pager_is_up = True
 
     def restart_scorer(self) -> None:
         """As for a roll-out."""
@@ -175,8 +174,8 @@ class Scene:
             process.wait(30)
         if self.prometheus is not None:
             self.prometheus.stop()
-        self._desk.shutdown()
-        self._desk.server_close()
+        self._told.shutdown()
+        self._told.server_close()
 
     @property
     def _topic(self) -> str:
@@ -195,27 +194,37 @@ class Scene:
         assert self._begin(*arguments).wait(120) == 0, self.log()
 
     def _write_notifications(self) -> None:
-        desk = f"http://127.0.0.1:{self._desk.server_port}"
+        desk = f"http://127.0.0.1:{self._told.server_port}"
         webhook = {"kind": "webhook", "allow_private": True, "secret": "${DESK_SECRET}"}
         channels = {
             "desk": {**webhook, "url": "${DESK_URL}", "limit": {"most": 2, "per": "1s"}},
-            "pager": {**webhook, "url": "${PAGER_URL}", "when": [{"risk_level": "CRITICAL"}], "group": {"over": "1s"}},
+            "pager": {
+                **webhook,
+                "url": "${PAGER_URL}",
+                "when": [{"risk_level": "CRITICAL"}],
+                "group": {"over": "1s"},
+                "retry": {"first": "1s", "longest": "10s"},
+            },
         }
         self._environ |= {
-            "DESK_URL": desk,
-            "PAGER_URL": f"http://127.0.0.1:{_free_port()}/",
-        }  # nobody answers the latter
+            "DESK_URL": f"{desk}/desk",
+            "PAGER_URL": f"{desk}/pager",
+        }
         (self._folder / "notify.yaml").write_text(yaml.safe_dump({"channels": channels}), encoding="utf-8")
 
 
-class _Desk(BaseHTTPRequestHandler):
-    """Takes whatever it is told; at the pager's address once that is up."""
+class _Told(ThreadingHTTPServer):
+    """Who is told: a desk, and a pager whose service is down at first."""
 
     pager_is_up = False
 
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Told
+
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(204 if self.path == "/desk" or self.pager_is_up else 503)
+        self.send_response(204 if self.path == "/desk" or self.server.pager_is_up else 503)
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +21,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from project import ROOT
 
 from fraudstream.settings import Settings
+from fraudstream.store.tables import decisions
 from prometheus import CannotBeHad, program
 
 from .grafana import DASHBOARDS, FOLDER, Grafana, Rows, View, panels
@@ -130,3 +132,72 @@ def test_every_panel_has_something_to_show(seen: Seen, uid: str) -> None:
             empty.add(panel["title"])
     assert wrong == {}
     assert empty == set(), seen.scene.log()
+
+
+@pytest.mark.kafka
+def test_a_query_that_is_wrong_is_noticed(seen: Seen) -> None:
+    expression = {"datasource": {"type": "prometheus"}, "expr": "sum(", "instant": False, "legendFormat": ""}
+    with pytest.raises(ValueError, match="parse error"):
+        seen.grafana.ask(expression, seen.view)
+    statement = {"datasource": {"type": "postgres"}, "rawSql": "DELETE FROM decisions", "format": "table"}
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        seen.grafana.ask(statement, seen.view)
+    assert seen.grafana.ask(expression | {"expr": "fraudstream_no_such_thing"}, seen.view) == []
+
+
+@pytest.mark.kafka
+def test_prometheus_can_evaluate_every_alarm_on_what_a_run_gives(seen: Seen) -> None:
+    assert seen.scene.prometheus is not None
+    rules = [rule for group in seen.scene.prometheus.get("rules")["groups"] for rule in group["rules"]]
+    assert {rule["name"]: rule.get("lastError", "") for rule in rules if rule["health"] != "ok"} == {}
+    assert len(rules) > 10
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize(
+    ("pipeline", "event", "place", "device"),
+    [
+        ("user-activity", {"user_id": "u", "amount": 2, "location": "Oslo", "at": 1}, "location", "user_id"),
+        ("card-payments", {"V1": 0.1, "card_hash": "c", "merchant_category": "food"}, "merchant_category", "card_hash"),
+        ("terminal-payments", {"CUSTOMER_ID": 7, "TERMINAL_ID": 3, "TX_AMOUNT": 1}, "TERMINAL_ID", "CUSTOMER_ID"),
+        ("somebodys-own", {"id": "a", "kind": "b", "at": 5}, "kind", "kind"),
+    ],
+)
+def test_place_and_device_are_members_of_the_pipelines_own_events(
+    seen: Seen, pipeline: str, event: dict[str, Any], place: str, device: str
+) -> None:
+    """What is usually meant comes first; else what has the fewest values, here `kind`."""
+    rows = [
+        {
+            "pipeline": pipeline, "input_topic": "t", "input_partition": 0, "input_offset": offset,
+            "outcome": "approve", "risk_level": "LOW", "reasons": [], "decided_at": int(time.time() * 1_000),
+            "event": event | ({"id": f"a{offset}", "at": offset} if "kind" in event else {}),
+        }
+        for offset in range(5)
+    ]  # fmt: skip
+    with seen.scene.store.begin() as connection:
+        connection.execute(decisions.insert(), rows)
+    view = replace(seen.view, chosen={"pipeline": pipeline})
+    fields = {each["name"]: each for each in DASHBOARDS["fraudstream-fraud"]["templating"]["list"]}
+    offered = seen.grafana.choices(fields["place_field"], view)
+    assert set(offered) == event.keys()
+    assert (offered[0], seen.grafana.choices(fields["device_field"], view)[0]) == (place, device)
+
+
+def test_macros_are_filled_in_as_grafana_does() -> None:
+    view = View(
+        1_700_000_000,
+        1_700_003_600,
+        interval_s=15,
+        scrape_s=15,
+        chosen={"one": "it's", "all": ".*", "two": ["a.b", "c"]},
+    )
+    assert view.expression('x{a="$one", b=~"$all", c=~"$two"}[$__rate_interval] $__range') == (
+        'x{a="it\'s", b=~".*", c=~"(a\\.b|c)"}[60s] 3600s'
+    )
+    assert view.statement(
+        "SELECT $__timeGroupAlias(at, $__interval) WHERE $__timeFilter(at) AND a = ${one:sqlstring}"
+    ) == (
+        'SELECT floor(extract(epoch from at)/15)*15 AS "time" '
+        "WHERE at BETWEEN '2023-11-14T22:13:20Z' AND '2023-11-14T23:13:20Z' AND a = 'it''s'"
+    )
