@@ -154,6 +154,16 @@ def test_rows_are_the_decisions_with_worker_and_database_killed_on_the_way(
     of_money = f"information_schema.columns WHERE table_name = '{table}' AND data_type = 'numeric'"
     assert {(each["numeric_precision"], each["numeric_scale"]) for each in rows(postgres, of_money, "1")} == {(19, 2)}
 
+    # While nothing is written it may go and come without anybody's help.
+    postgres.kill()
+    bench.produce(bench.pipeline.input.name, *small.events(10, begin=EVENTS))
+    small.score_here(bench)
+    time.sleep(2)
+    assert worker.failures(name) == []
+    postgres.start()
+    bench.wait_for(lambda: count(postgres, table) == EVENTS + 20)
+    assert worker.failures(name) == []
+
     aside = [dict(message.headers() or []) for message in bench.read(f"{name}-dead-letters")]
     assert [each["__connect.errors.topic"].decode() for each in aside] == [bench.scores] * 2
     assert "kept-to-itself" not in worker.log.read_text()
@@ -189,5 +199,5 @@ def test_the_worker_finds_nothing_wrong_with_the_ready_configuration(worker: Con
     checked = worker.ask("PUT", "/connector-plugins/JdbcSinkConnector/config/validate", made)
     assert checked["error_count"] == 0
     known = {each["definition"]["name"] for each in checked["configs"]}
-    of_others = ("value.converter.", "consumer.override.")
+    of_others = ("value.converter.", "consumer.override.", "hibernate.")
     assert [name for name in made if name not in known and not name.startswith(of_others)] == []

@@ -120,7 +120,8 @@ def _jdbc(kept: _Kept) -> Configuration:
         "insert.mode": "upsert",
         "primary.key.mode": "record_value",
         "primary.key.fields": ",".join(_KEYS[kept.form]),
-        # While the database is away: ten minutes of a try each second, then the task stops and says so.
+        # A connection that died while nothing was to do is replaced, and a database that is away is waited for.
+        "hibernate.c3p0.testConnectionOnCheckout": "true",
         "connection.restart.on.errors": "true",
         "flush.max.retries": "600",
         "flush.retry.delay.ms": "1000",
