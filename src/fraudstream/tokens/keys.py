@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import hashlib
 import hmac
 import os
 import re
@@ -27,6 +28,8 @@ LONGEST_TOKEN = 47
 """Bytes: the prefix, a key id of 16, and 26 characters that are 128 bits."""
 _TOKEN_BYTES, _NONCE_BYTES = 16, 12
 _KEY_ID = re.compile(r"[a-z0-9]{1,16}")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
 _TOKEN = re.compile(r"tok_([a-z0-9]{1,16})_[a-z2-7]{26}")
 _TOKEN_BYTES_IN = re.compile(rb"\btok_([a-z0-9]{1,16})_[a-z2-7]{26}\b")
 _HEADER = """\
@@ -36,9 +39,9 @@ _HEADER = """\
 
 
 class _Derived(NamedTuple):
-    """What is derived from one secret, 32 bytes each."""
+    """What is derived from one secret: keys of 32 bytes, that of tokens hashed as HMAC begins, inside and outside."""
 
-    tokens: bytes
+    tokens: tuple[Any, Any]
     sealing: bytes
     nonces: bytes
     digests: bytes
@@ -76,8 +79,11 @@ class TokenKeys:
     def token(self, value: bytes, key_id: str | None = None) -> str:
         """The token of a value's UTF-8 text, under the active key unless said."""
         key_id = key_id or self.active
-        made = hmac.digest(self._derived[key_id].tokens, value, "sha256")[:_TOKEN_BYTES]
-        return f"{PREFIX}{key_id}_{base64.b32encode(made).decode().rstrip('=').lower()}"
+        # HMAC as RFC 2104 has it: the key has gone into both hashes already, and is not hashed again for each value.
+        inner, outer = (prepared.copy() for prepared in self._derived[key_id].tokens)
+        inner.update(value)
+        outer.update(inner.digest())
+        return f"{PREFIX}{key_id}_{_base32(outer.digest()[:_TOKEN_BYTES])}"
 
     def stands_for(self, value: str) -> str:
         """What stands for a value everywhere behind the decoder: its token, or itself if it is one under a key held.
@@ -88,7 +94,7 @@ class TokenKeys:
 
     def is_token(self, text: str) -> bool:
         """Whether a text is a token under a key that is held."""
-        found = _TOKEN.fullmatch(text)
+        found = _TOKEN.fullmatch(text) if text.startswith(PREFIX) else None
         return found is not None and found[1] in self._derived
 
     def used_in(self, record: bytes) -> TokenKeys:
@@ -233,7 +239,16 @@ def _wrong(path: Path, origin: str, found: str) -> SettingError:
 def _derived(secret: bytes) -> _Derived:
     """Keys for each purpose by HKDF-Expand, for 32 bytes one HMAC; what is random already needs no extraction."""
     purposes = (b"tokens", b"sealing", b"nonces", b"digests")
-    return _Derived(*(hmac.digest(secret, b"fraudstream " + purpose + b"\x01", "sha256") for purpose in purposes))
+    tokens, *others = (hmac.digest(secret, b"fraudstream " + purpose + b"\x01", "sha256") for purpose in purposes)
+    block = tokens.ljust(hashlib.sha256().block_size, b"\0")
+    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
+    return _Derived((inner, outer), *others)
+
+
+def _base32(data: bytes) -> str:
+    """16 bytes in base32 without padding, in small letters: five bits a character, ten at a time."""
+    bits = int.from_bytes(data, "big") << 2
+    return "".join([_PAIRS[bits >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def _framed(part: bytes) -> bytes:
