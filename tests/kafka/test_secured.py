@@ -176,6 +176,7 @@ def test_the_doctor_finds_the_documented_rights_enough_and_names_one_that_is_mis
     assert "may read the inputs and write the outputs" in done.stdout
     assert f"made as {GROUP}-doctor" in done.stdout
     assert " ERROR" not in f" {done.stdout}"
+    assert "may not be fraudstream-doctor" in fraudstream("doctor", env=secured.environment()).stdout
     admin = AdminClient({"bootstrap.servers": secured.inside})
     about = ("fraud-dead-letters", ResourcePatternType.LITERAL, f"User:{USER}", "*")
     right = AclBinding(ResourceType.TOPIC, *about, AclOperation.WRITE, AclPermissionType.ALLOW)

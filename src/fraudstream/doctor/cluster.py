@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 
-from fraudstream.doctor.finding import ASK_S, Finding, Subject, ok, warning
+from fraudstream.doctor.finding import ASK_S, Finding, Level, Subject, ok, warning
 from fraudstream.errors import TopicError
 from fraudstream.kafka.transactions import TransactionalProducer
 from fraudstream.tokens.source import is_here
@@ -63,6 +63,11 @@ def transactions(subject: Subject) -> Iterator[Finding]:
     producer = TransactionalProducer(subject.settings, transactional_id)
     try:
         producer.open(timeout_s=ASK_S)
+    except TopicError:
+        if subject.plan is not None:
+            raise
+        yield Finding(Level.SKIPPED, f"Not looked at: this user may not be {transactional_id}. Name a pipeline.")
+        return
     finally:
         producer.close()
     yield ok(f"Transactions can be made as {transactional_id}.")
