@@ -91,6 +91,21 @@ def test_avro_says_what_json_says(name: str) -> None:
             assert field.paths[0].split(".")[0] in found["event"]
 
 
+def test_a_sensitive_number_is_a_token_in_avro_as_in_json() -> None:
+    shipped = find_plan("terminal-payments", SHIPPED, {}).pipeline
+    own = (msgspec.structs.replace(each, sensitive=each.name == shipped.event.id) for each in shipped.event.fields)
+    plan = plan_of(msgspec.structs.replace(shipped, event=msgspec.structs.replace(shipped.event, fields=tuple(own))))
+    decisions, rows = decided(plan), np.arange(5)
+    schema = fastavro.parse_schema(json.loads(decision_schema(plan, Format.AVRO).text))
+    for record, expected in zip(
+        DecisionRecords(plan, Format.AVRO, 9)(decisions, rows), in_json(plan, decisions, rows), strict=True
+    ):
+        found: Any = fastavro.schemaless_reader(io.BytesIO(record[5:]), schema)
+        token = expected["decision"]["event_id"]
+        assert token.startswith("tok_") and found["decision"]["event_id"] == token
+        assert found["event"][shipped.event.id] == token
+
+
 @pytest.mark.parametrize("name", ["retail", "terminal-payments"])
 def test_protobuf_says_what_json_says(name: str) -> None:
     plan = find_plan(name, SHIPPED, {})

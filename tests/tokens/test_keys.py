@@ -56,6 +56,12 @@ def test_what_is_sealed_opens_only_with_its_key_and_in_its_place() -> None:
             KEYS.unseal(damaged, "k2", "payments/0/7")
 
 
+def test_a_record_is_recognised_by_the_key_it_was_hashed_with() -> None:
+    assert KEYS.digest(CARD, "k1") == TokenKeys("k1", {"k1": b"\1" * 32}).digest(CARD) != KEYS.digest(CARD)
+    with pytest.raises(SettingError, match="not held"):
+        KEYS.digest(CARD, "k9")
+
+
 def test_keys_show_no_secret() -> None:
     assert repr(KEYS) == "TokenKeys(active='k2', held=['k2', 'k1'])"
     with pytest.raises(TypeError):

@@ -37,15 +37,15 @@ def decision_schema(plan: Plan, form: Format) -> WriterSchema:
 
 def decision_shape(plan: Plan) -> Shape:
     """What an envelope holds: the event's declared fields, and the decision."""
-    pipeline = plan.pipeline
+    pipeline, of = plan.pipeline, plan.pipeline.event.with_tokens
     name = f"{record_name(pipeline.name)}Decision"
-    event = Shape(f"{name}Event", shape_of(pipeline.event, f"{pipeline.name}-decision-event").members)
+    event = Shape(f"{name}Event", shape_of(of, f"{pipeline.name}-decision-event").members)
     features: dict[str, Member] = {
         feature.name: _field(f"features.{feature.name}", plan.types[feature.name], required=False)
         for feature in plan.features
     }
     given: dict[str, Member] = {}
-    identity = pipeline.event.field(pipeline.event.id or "")
+    identity = of.field(of.id or "")
     if identity is not None:
         given["event_id"] = Field(name="event_id", type=identity.type, scale=identity.scale)
     coordinates = {part: _field(part, INTEGER) for part in ("partition", "offset")}

@@ -184,7 +184,7 @@ def _is_same(letter: Letter, value: bytes | None) -> bool:
     if value is None:
         return members["value_length"] is None
     if "value_hmac" in members:
-        return bool(members["value_hmac"] == held_keys().digest(value))
+        return bool(members["value_hmac"] == held_keys().digest(value, members["sealed_with"]))
     return bool(members["value_sha256"] == hashlib.sha256(value).hexdigest())
 
 

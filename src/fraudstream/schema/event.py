@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
 
 class FieldType(StrEnum):
@@ -95,6 +96,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def sensitive(self) -> frozenset[str]:
         """The names of the fields whose values tokens stand for."""
         return frozenset(field.name for field in self.fields if field.sensitive)
+
+    @property
+    def with_tokens(self) -> Event:
+        """The event as everything behind the decoder has it: sensitive fields are texts."""
+        fields = (replace(each, type=FieldType.STRING) if each.sensitive else each for each in self.fields)
+        return replace(self, fields=tuple(fields)) if self.sensitive else self
 
     def field(self, name: str) -> Field | None:
         """The field of that name, or None."""

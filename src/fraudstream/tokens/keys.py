@@ -106,9 +106,22 @@ class TokenKeys:
         other.active, other._derived, other._current = found, self._derived, self._derived[found]
         return other
 
-    def digest(self, value: bytes) -> str:
-        """The keyed hash of a record, 64 hex digits: it tells records apart, and is not a token."""
-        return hmac.digest(self._current.digests, b"record " + value, "sha256").hex()
+    def digest(self, value: bytes, key_id: str | None = None) -> str:
+        """The keyed hash of a record, 64 hex digits: it tells records apart, and is not a token.
+
+        Raises:
+            SettingError: The key, the active one unless said, is not held.
+        """
+        return hmac.digest(self._of(key_id or self.active).digests, b"record " + value, "sha256").hex()
+
+    def _of(self, key_id: str) -> _Derived:
+        derived = self._derived.get(key_id)
+        if derived is None:
+            raise SettingError(
+                f"The token key {key_id!r} is not held; held are {', '.join(self.held)}.",
+                "Give a key file that has it (`token_keys_file`). Without the key nobody can read what it sealed.",
+            )
+        return derived
 
     def seal(self, plain: bytes, about: str) -> str:
         """Bytes that only `unseal` gives back, as base64; sealed again they are the same text.
@@ -131,12 +144,7 @@ class TokenKeys:
         """
         from cryptography.exceptions import InvalidTag
 
-        derived = self._derived.get(key_id)
-        if derived is None:
-            raise SettingError(
-                f"The token key {key_id!r} is not held; held are {', '.join(self.held)}.",
-                "Give a key file that has it (`token_keys_file`). Without the key nobody can read what it sealed.",
-            )
+        derived = self._of(key_id)
         try:
             data = base64.b64decode(sealed, validate=True)
             opened: bytes = _cipher(derived.sealing).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], about.encode())
