@@ -140,7 +140,7 @@ class ModelProducer:
         self._turn = 1 - self._turn
         self._process.point("after-begin")
 
-    def send(self, _: str, values: list[Decided], __: object) -> None:
+    def send(self, _: str, values: list[Decided], __: object, *, headers: object) -> None:
         process, name = self._process, self._name
         process.alive()
         if process.broker.epochs[name] != self._epochs[name]:

@@ -121,7 +121,9 @@ def scorer(process: Process) -> Any:
     )  # type: ignore[arg-type]  # fmt: skip
     made._committer.close()
     made._committer = DiceCommitter(made._producer, process)
-    made._outputs = SimpleNamespace(of=lambda decided, _: [SimpleNamespace(topic="out", values=decided, keys=None)])
+    made._outputs = SimpleNamespace(
+        of=lambda decided, *_: [SimpleNamespace(topic="out", values=decided, keys=None, headers={})]
+    )
     made._observed.committed = lambda *_: None
     made._state = empty_state()
     made._plan = SimpleNamespace(pipeline=SimpleNamespace(input=SimpleNamespace(name=INPUT)), logs=())

@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from fraudstream.kafka.client import build, client_config
 from fraudstream.kafka.clientstats import ClientStatistics
+from fraudstream.kafka.headers import Headers
 from fraudstream.kafka.transactions import TransactionalProducer
 from fraudstream.settings import Settings
 
@@ -63,9 +64,10 @@ class AlternatingProducer:
         values: Sequence[bytes | None],
         keys: Sequence[bytes | None] | None = None,
         partition: int = -1,
+        headers: Mapping[int, Headers] | None = None,
     ) -> None:
         """See `TransactionalProducer.send`."""
-        self._producers[self._turn].send(topic, values, keys, partition)
+        self._producers[self._turn].send(topic, values, keys, partition, headers)
 
     def commit(self, offsets: Sequence[TopicPartition], group_metadata: Any) -> float:
         """See `TransactionalProducer.commit`."""

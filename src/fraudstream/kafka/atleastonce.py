@@ -7,7 +7,7 @@ again, with the same input coordinates, by which a consumer can tell them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -16,6 +16,7 @@ from fraudstream import failpoints
 from fraudstream.errors import BrokerUnreachable
 from fraudstream.kafka.client import check_reachable, explain
 from fraudstream.kafka.clientstats import ClientStatistics
+from fraudstream.kafka.headers import Headers
 from fraudstream.kafka.producer import BulkProducer
 from fraudstream.kafka.transactions import TransactionInDoubt
 from fraudstream.settings import Settings
@@ -68,11 +69,18 @@ class AtLeastOnceProducer:
         if self._producer is None:
             raise TransactionInDoubt("there is no producer: a rebuild failed")
 
-    def send(self, topic: str, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
+    def send(
+        self,
+        topic: str,
+        values: Sequence[bytes],
+        keys: Sequence[bytes | None] | None = None,
+        *,
+        headers: Mapping[int, Headers] | None = None,
+    ) -> None:
         """Hands records to the client; raises TransactionInDoubt where they cannot be stored."""
         assert self._producer is not None
         try:
-            self._producer.send(topic, values, keys)
+            self._producer.send(topic, values, keys, headers)
         except BrokerUnreachable as away:
             raise TransactionInDoubt(str(away)) from None
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from fraudstream.errors import BrokerUnreachable, TopicError
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.client import build, check_reachable, client_config, explain
 from fraudstream.kafka.clientstats import ClientStatistics
+from fraudstream.kafka.headers import Headers, in_order
 from fraudstream.settings import Settings
 
 _SENDING = {
@@ -50,17 +51,31 @@ class BulkProducer:
         self._fatal: KafkaError | None = None
         self.sent = 0
 
-    def send(self, topic: str, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
+    def send(
+        self,
+        topic: str,
+        values: Sequence[bytes],
+        keys: Sequence[bytes | None] | None = None,
+        headers: Mapping[int, Headers] | None = None,
+    ) -> None:
         """Hands records to the client; waits while its queue is full.
 
         Args:
             topic: Where to.
             values: One a record.
             keys: One a record, deciding the partition as Java clients do; without one it is random.
+            headers: Of records that have some, by their place; each of them costs more than one without.
 
         Raises:
             BrokerUnreachable, TopicError: Records sent earlier, or these, could not be delivered.
         """
+        if headers:
+            in_order(
+                len(values), headers,
+                lambda part: self.send(topic, values[part], None if keys is None else keys[part]),
+                lambda row, own: self._send_one(topic, values[row], None if keys is None else keys[row], own),
+            )  # fmt: skip
+            return
         if keys is None:
             records: list[dict[str, Any]] = [{"value": value} for value in values]
         else:
@@ -75,6 +90,19 @@ class BulkProducer:
             else:
                 records = []
             self._check(topic)
+
+    def _send_one(self, topic: str, value: bytes, key: bytes | None, headers: Headers) -> None:
+        self.sent += 1
+        while True:
+            try:
+                self._producer.produce(topic, value=value, key=key, headers=headers)
+                break
+            except BufferError:
+                self._producer.poll(_FULL_WAIT_S)
+                self._check(topic)
+            except KafkaException as failed:
+                raise explain(self._settings, failed.args[0], f"Sending to {topic}") from None
+        self._check(topic)
 
     def flush(self, timeout_s: float = 60.0) -> None:
         """Waits until everything sent is stored by the brokers.

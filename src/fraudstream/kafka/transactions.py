@@ -13,7 +13,7 @@ How a commit can end: it returns (done) · `TransactionAborted` (certainly not d
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -23,6 +23,7 @@ from fraudstream.errors import FencedError, TopicError
 from fraudstream.kafka.client import LOGGER, build, client_config, explain
 from fraudstream.kafka.clientstats import ClientStatistics
 from fraudstream.kafka.doubt import STATISTICS_INTERVAL_MS, DoubtWatch
+from fraudstream.kafka.headers import Headers, in_order
 from fraudstream.settings import Settings
 
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
@@ -168,6 +169,7 @@ class TransactionalProducer:
         values: Sequence[bytes | None],
         keys: Sequence[bytes | None] | None = None,
         partition: int = -1,
+        headers: Mapping[int, Headers] | None = None,
     ) -> None:
         """Hands a batch of records to the producer; `commit` waits until they are stored.
 
@@ -176,11 +178,20 @@ class TransactionalProducer:
             values: One a record; None is a tombstone.
             keys: One a record, deciding the partition as Java clients do; None: partitions at random.
             partition: Sends all to this partition whatever their keys.
+            headers: Of records that have some, by their place; each of them costs more than one without.
 
         Raises:
             TopicError: A record is larger than the cluster takes; the transaction cannot be committed any more.
             TransactionInDoubt: The producer does not take records any more.
         """
+        if headers:
+            of = keys or [None] * len(values)
+            in_order(
+                len(values), headers,
+                lambda part: self.send(topic, values[part], None if keys is None else keys[part], partition),
+                lambda row, own: self._send_one(topic, values[row], of[row], partition, own),
+            )  # fmt: skip
+            return
         if keys is None:
             records: list[dict[str, Any]] = [{"value": value} for value in values]
         else:
@@ -293,6 +304,27 @@ class TransactionalProducer:
                 LOGGER.warning("aborting on close: %s", reason)
             self._destroy()
 
+    def _send_one(self, topic: str, value: bytes | None, key: bytes | None, partition: int, headers: Headers) -> None:
+        give_up_at = self._begun_at + self._timeout_ms / 1_000
+        while True:
+            try:
+                self._producer.produce(topic, value=value, key=key, partition=partition, headers=headers)
+                return
+            except BufferError:
+                self._producer.poll(0.01)
+            except KafkaException as failed:
+                if failed.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise self._too_large(topic, value) from None
+                raise self._doubt(failed.args[0]) from None
+            if time.monotonic() > give_up_at:
+                raise TransactionInDoubt(f"the producer's queue did not empty in {self._timeout_ms} ms")
+
+    def _too_large(self, topic: str, value: bytes | None) -> TopicError:
+        return TopicError(
+            f"A record of {len(value or b''):,} bytes for {topic} is larger than the producer's message.max.bytes.",
+            f"The limit is {_SENDING['message.max.bytes']:,} bytes; cap the size of input events below it.",
+        )
+
     def _insist(self, producer: Any, call: Any, deadline: float) -> None:
         """The same call again while Kafka says that it may succeed and time is left."""
         while True:
@@ -331,11 +363,7 @@ class TransactionalProducer:
             error = record.pop("_error")
             code = error.code() if isinstance(error, KafkaError) else None
             if code == KafkaError.MSG_SIZE_TOO_LARGE:
-                size = len(record["value"] or b"")
-                raise TopicError(
-                    f"A record of {size:,} bytes for {topic} is larger than the producer's message.max.bytes.",
-                    f"The limit is {_SENDING['message.max.bytes']:,} bytes; cap the size of input events below it.",
-                )
+                raise self._too_large(topic, record["value"])
             if code != KafkaError._QUEUE_FULL:
                 raise TransactionInDoubt(f"a record for {topic} was refused: {error}")
         return left

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from fraudstream import failpoints
 from fraudstream.engine.decisions import Decisions
 from fraudstream.kafka.clientstats import ClientStatistics
+from fraudstream.kafka.headers import Headers
 from fraudstream.kafka.partition import TopicPartition
 from fraudstream.kafka.transactions import TransactionInDoubt
 from fraudstream.runner.intake import Portion
@@ -30,7 +31,14 @@ class OutputProducer(Protocol):
     def statistics(self) -> list[ClientStatistics]: ...  # noqa: D102 - the classes say it
     def open(self) -> None: ...  # noqa: D102
     def begin(self) -> None: ...  # noqa: D102
-    def send(self, topic: str, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None: ...  # noqa: D102
+    def send(  # noqa: D102
+        self,
+        topic: str,
+        values: Sequence[bytes],
+        keys: Sequence[bytes | None] | None = None,
+        *,
+        headers: Mapping[int, Headers] | None = None,
+    ) -> None: ...
     def commit(self, offsets: Sequence[TopicPartition], group_metadata: Any) -> float: ...  # noqa: D102
     def rebuild(self) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
@@ -113,7 +121,7 @@ class Committer:
         started_s = time.perf_counter()
         self._producer.begin()
         for records in prepared.records:
-            self._producer.send(records.topic, records.values, records.keys)
+            self._producer.send(records.topic, records.values, records.keys, headers=records.headers)
             failpoints.hit("after-first-produce")
         self._producer.commit(prepared.offsets, group_metadata)
         return time.time_ns() // 1_000_000, time.perf_counter() - started_s

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from fraudstream import failpoints
 from fraudstream.engine.fallback import Account
@@ -37,6 +38,9 @@ from fraudstream.runner.statistics import Statistics
 from fraudstream.state.state import State
 from fraudstream.telemetry.exporter import STUCK_AFTER_S
 from fraudstream.telemetry.series import Series
+
+if TYPE_CHECKING:
+    from fraudstream.runner.traces import Traces
 
 LOGGER = logging.getLogger("fraudstream.runner")
 
@@ -69,6 +73,7 @@ class StreamLoop:
         serving: Which model serves and what is switched off, batch by batch; without it the program stays as it is.
         schema_ids: By topic, the schema of each route that is not JSON.
         on_statistics: Told the statistics about once a second.
+        traces: Follows sampled records; None: none is.
 
     Attributes:
         moved_at_s, stuck_after_s: As of `Watched` in `telemetry/exporter.py`.
@@ -89,6 +94,7 @@ class StreamLoop:
         serving: Serving | None = None,
         schema_ids: Mapping[str, int] | None = None,
         on_statistics: Callable[[Statistics], None] | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self._plan = plan
         self._program = program
@@ -102,7 +108,7 @@ class StreamLoop:
         self._serving = serving
         self._input_partitions = input_partitions
         self._on_statistics = on_statistics
-        self._observed = Observation(plan)
+        self._observed = Observation(plan, traces)
         self._stages, self._totals = self._observed.stages, self._observed.meter.totals
         program.ended = self._stages.ended
         clients = {"consumer": [self._consumer.statistics], "producer": producer.statistics}
@@ -149,10 +155,10 @@ class StreamLoop:
                 LOGGER.warning("the last transaction is left to the next start: %s", reason, extra={"kind": "rewind"})
             return self._told(self._observed.meter.summary(self._pace.behind(), self._state))
         finally:
-            self._observed.dead_letters.tell(at_once=True)
             # From here on nothing is saved: after an error the state may be ahead of its positions.
             self._closing = True
             with ExitStack() as last:  # each is closed whatever the one before says
+                last.callback(self._observed.close)
                 last.callback(self._checkpoints.close)
                 if self._serving is not None:
                     last.callback(self._serving.close)
@@ -208,7 +214,7 @@ class StreamLoop:
         if self._refusal is not None:
             raise self._refusal
         if messages:
-            self._stages.ended("fetch")
+            self._observed.fetched(messages)
             fetched = self._intake.add(messages)
             self._stages.ended("decode")
             if self._replay is not None:
@@ -216,13 +222,13 @@ class StreamLoop:
 
     def _decide(self, portion: Portion) -> Prepared:
         """Computes a portion; from here on the state is ahead of what is committed."""
-        self._stages.ended("merge")
+        headers = self._observed.begun(portion)
         now_ms = time.time_ns() // 1_000_000
         off = self._serving.ready(self._program) if self._serving is not None else NOTHING
         account = self._account
         self._stages.begin()
         decisions = self._program.decide(self._state, portion.batch, portion.labels, now_ms, off, account)
-        records = self._outputs.of(decisions, portion.rejected)
+        records = self._outputs.of(decisions, portion.rejected, headers)
         self._stages.ended("encode")
         self._positions |= portion.next_offsets
         self._unsaved = True
@@ -313,6 +319,7 @@ class StreamLoop:
         self._saved_sequence = self._state.sequence
         owned = [(partition.topic, partition.partition) for partition in partitions]
         self._intake.assign(owned)
+        self._observed.begun_anew()
         self._pace.begin()
         self._replay = Replay(restored.positions, committed, owned)
         LOGGER.info(
@@ -331,7 +338,7 @@ class StreamLoop:
             self._program.learn(self._state, portion.batch, portion.labels)
             failpoints.hit("replay")
             self._positions |= portion.next_offsets
-            self._totals.replayed += portion.n_records
+            self._observed.replayed(portion)
             return
         self._pace.refresh()
         if not replay.done(self._intake, self._pace.lags):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from fraudstream.kafka.headers import Headers
 from fraudstream.kafka.transactions import TransactionAborted, TransactionExpired, TransactionInDoubt
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.committer import Committed, Prepared
 from fraudstream.runner.deadletterlog import DeadLetterLog
-from fraudstream.runner.intake import Place
+from fraudstream.runner.intake import Place, Portion
+from fraudstream.runner.outputs import Coordinates
 from fraudstream.runner.statistics import Meter
 from fraudstream.runner.tally import Tally
 from fraudstream.telemetry.stages import Stages
+
+if TYPE_CHECKING:
+    from fraudstream.runner.traces import Traces
 
 LOGGER = logging.getLogger("fraudstream.runner")
 
@@ -26,6 +31,7 @@ class Observation:
 
     Args:
         plan: The pipeline's plan.
+        traces: Follows sampled records; None: none is.
 
     Attributes:
         meter: The statistics.
@@ -34,11 +40,40 @@ class Observation:
         dead_letters: Tells of them.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, traces: Traces | None = None) -> None:
+        self._traces = traces
         self.meter = Meter()
         self.tally = Tally(plan)
         self.stages = Stages(STAGES)
         self.dead_letters = DeadLetterLog()
+
+    def fetched(self, messages: Sequence[Any]) -> None:
+        """Records have come."""
+        self.stages.ended("fetch")
+        if self._traces is not None:
+            self._traces.note(messages)
+
+    def replayed(self, portion: Portion) -> None:
+        """A portion moved the state on and is not decided."""
+        self.meter.totals.replayed += portion.n_records
+        if self._traces is not None:
+            self._traces.forget(portion.next_offsets)
+
+    def begun(self, portion: Portion) -> Mapping[Coordinates, Headers]:
+        """A portion is decided from now on; returns the headers of records that are written of its records."""
+        self.stages.ended("merge")
+        return {} if self._traces is None else self._traces.begin(portion)
+
+    def begun_anew(self) -> None:
+        """Everything is read from the committed offsets on."""
+        if self._traces is not None:
+            self._traces.begin_anew()
+
+    def close(self) -> None:
+        """Tells what was not told yet."""
+        self.dead_letters.tell(at_once=True)
+        if self._traces is not None:
+            self._traces.close()
 
     def committed(self, committed: Committed) -> None:
         """Counts a portion whose transaction was answered."""
@@ -46,6 +81,8 @@ class Observation:
         self.meter.committed(committed.prepared.decisions, len(portion.rejected), len(portion.labels), committed.at_ms)
         self.tally.committed(committed)
         self.dead_letters.add(portion.rejected)
+        if self._traces is not None:
+            self._traces.committed(portion, committed.prepared.decisions, committed.at_ms)
         if committed.took_s is not None:
             self.stages.durations["commit"].add_one(committed.took_s)
 

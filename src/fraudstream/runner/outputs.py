@@ -15,9 +15,14 @@ from fraudstream.engine.deadletter import LARGEST_VALUE, dead_letter
 from fraudstream.engine.decision_wire import DecisionRecords
 from fraudstream.engine.decisions import Decisions
 from fraudstream.engine.encode import Encoder, keys_of
+from fraudstream.kafka.headers import Headers
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.intake import Rejected
 from fraudstream.tokens.held import held_keys
+
+Coordinates = tuple[str, int, int]
+"""Topic, partition and offset of an input record."""
+_NONE: Mapping[Coordinates, Headers] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -27,6 +32,8 @@ class Records:
     topic: str
     values: list[bytes]
     keys: list[bytes | None] = field(default_factory=list)
+    headers: dict[int, Headers] = field(default_factory=dict)
+    """Of records that have some, by their place."""
 
 
 class Outputs:
@@ -47,8 +54,13 @@ class Outputs:
         }
         self._keys = held_keys() if plan.pipeline.event.sensitive else None
 
-    def of(self, decisions: Decisions, rejected: list[Rejected]) -> list[Records]:
-        """The records of a portion, topic by topic."""
+    def of(
+        self,
+        decisions: Decisions,
+        rejected: list[Rejected],
+        headers: Mapping[Coordinates, Headers] = MappingProxyType({}),
+    ) -> list[Records]:
+        """The records of a portion, topic by topic; `headers` are those that records written of these inputs carry."""
         failpoints.hit("after-state")
         records = []
         for route in self._pipeline.routes:
@@ -59,7 +71,7 @@ class Outputs:
                     values, keys = self._encoder.encode(route.form, decisions, rows)
                 else:
                     values, keys = written(decisions, rows), keys_of(decisions, rows)
-                records.append(Records(route.topic, values, keys))
+                records.append(Records(route.topic, values, keys, _headers_of(decisions, rows, headers)))
         if rejected:
             letters = [
                 dead_letter(
@@ -75,9 +87,10 @@ class Outputs:
                 )
                 for each in rejected
             ]
-            records.append(
-                Records(self._pipeline.dead_letters.name, letters, [self._key_of(each) for each in rejected])
-            )
+            places = [(each.topic, each.partition, each.offset) for each in rejected] if headers else []
+            own = {row: headers[place] for row, place in enumerate(places) if place in headers}
+            keys_of_letters = [self._key_of(each) for each in rejected]
+            records.append(Records(self._pipeline.dead_letters.name, letters, keys_of_letters, own))
         return records
 
     def _key_of(self, rejected: Rejected) -> bytes | None:
@@ -93,3 +106,13 @@ def _rows(carries: Selection, decisions: Decisions) -> Int64s:
     if carries is Selection.APPROVED:
         return np.flatnonzero(decisions.outcome == 0)
     return decisions.alerts
+
+
+def _headers_of(decisions: Decisions, rows: Int64s, headers: Mapping[Coordinates, Headers]) -> dict[int, Headers]:
+    """The headers of records written of these rows, by their place among them."""
+    if not headers:
+        return {}
+    batch = decisions.batch
+    places = zip(batch.partition[rows].tolist(), batch.offset[rows].tolist(), strict=True)
+    found = ((row, headers.get((batch.topic, *place))) for row, place in enumerate(places))
+    return {row: own for row, own in found if own is not None}

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fraudstream import failpoints
 from fraudstream.engine.decode import Decoder
@@ -33,7 +33,11 @@ from fraudstream.runner.statistics import Statistics
 from fraudstream.runner.switches import Switches
 from fraudstream.runner.warmup import warm_up
 from fraudstream.settings import Settings
+from fraudstream.telemetry.tracing import begin_tracing
 from fraudstream.tokens.held import held_keys
+
+if TYPE_CHECKING:
+    from fraudstream.runner.traces import Traces
 
 LOGGER = logging.getLogger("fraudstream.runner")
 SESSION_OVER_S = STATIC_SESSION_MS / 1_000 + 2
@@ -141,7 +145,18 @@ def _started(
         serving=Serving(plan, settings, switches, scorer),
         schema_ids=output_schemas(plan, settings),
         on_statistics=on_statistics,
+        traces=_traces(group),
     )
+
+
+def _traces(group: str) -> Traces | None:
+    """What follows sampled records, where the environment names a collector."""
+    tracing = begin_tracing()
+    if tracing is None:
+        return None
+    from fraudstream.runner.traces import Traces  # OpenTelemetry is an extra
+
+    return Traces(tracing, group)
 
 
 def _lending_commits(
