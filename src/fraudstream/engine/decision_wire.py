@@ -86,6 +86,7 @@ class DecisionRecords:
         self._shape = decision_shape(plan)
         self._form = form
         self._head = frame(form, schema_id)
+        WireWriter(np.empty(0, np.int64), zigzag=True).write()  # loads the kernel before a decision waits for it
 
     def __call__(self, decisions: Decisions, rows: Int64s) -> list[bytes]:
         """The records of the given rows, int64[m]."""

@@ -23,6 +23,8 @@ from fraudstream.engine.decode_cells import Bytes, Matrices, joined
 from fraudstream.engine.decode_values import Refused, Value
 from fraudstream.engine.event_json import EventWriter
 from fraudstream.engine.kernels.avro_scan import scan_avro
+from fraudstream.engine.kernels.protobuf_scan import ProtobufProgram, scan_protobuf
+from fraudstream.engine.protobuf_compile import CompiledProtobuf, compile_protobuf
 from fraudstream.engine.protobuf_read import ProtobufReader
 from fraudstream.engine.protobuf_schema import ProtobufSchema
 from fraudstream.engine.reject import Reject, RejectClass
@@ -41,12 +43,12 @@ class Reader(NamedTuple):
 
     Attributes:
         tree: From a record to its tree; raises `Refused`.
-        compiled: What the kernel does with it; None where there is no kernel.
+        compiled: What the kernel does with it; None where it does nothing with it.
         refused: Why records of the first message type cannot be read; other types of the schema may be.
     """
 
     tree: Callable[[bytes], dict[str, Any]]
-    compiled: Compiled | None = None
+    compiled: Compiled | CompiledProtobuf | None = None
     refused: Refused | None = None
 
 
@@ -98,12 +100,19 @@ class FramedDecoder(Decoder):
         places = cells.addresses(len(buffer))
         fits = length <= self._event.max_bytes
         symbols_at = len(buffer)
+        begin = start + HEADER_BYTES
         for each, found in compiled.items():
-            rows = np.flatnonzero((ids == each) & fits)
-            scan_avro(
-                buffer, start + HEADER_BYTES, start + length, rows, found.program, symbols_at,
-                self._compiled.paths, places, ok
-            )  # fmt: skip
+            here = (ids == each) & fits
+            if isinstance(found, Compiled):
+                rows = np.flatnonzero(here)
+                scan_avro(
+                    buffer, begin, start + length, rows, found.program, symbols_at, self._compiled.paths, places, ok
+                )
+            else:  # other message types than the first, whose place is 0, are the reference's
+                rows = np.flatnonzero(here & (length > HEADER_BYTES) & (buffer[begin] == 0))
+                scan_protobuf(
+                    buffer, begin + 1, start + length, rows, found.program, symbols_at, self._compiled.paths, places, ok
+                )
             symbols_at += len(found.symbols)
         return Scanned(buffer, start, length, cells, ok, len(symbols))
 
@@ -136,8 +145,12 @@ class FramedDecoder(Decoder):
         nothing = np.empty(0, np.int64)
         buffer, start, length = joined([])
         places, ok = Matrices(self._columns, 0, 0).addresses(0), np.empty(0, np.bool_)
-        program = Compiled([], [], b"").program
-        scan_avro(buffer, start, length, nothing, program, 0, self._compiled.paths, places, ok)
+        paths = self._compiled.paths
+        if self._form is Format.AVRO:
+            scan_avro(buffer, start, length, nothing, Compiled([], [], b"").program, 0, paths, places, ok)
+        else:
+            empty = ProtobufProgram._make([0] * len(ProtobufProgram._fields))
+            scan_protobuf(buffer, start, length, nothing, empty, 0, paths, places, ok)
 
     def _reader(self, schema_id: int) -> Reader | Refused:
         with self._lock:
@@ -168,8 +181,12 @@ def reader_of(schema_id: int, schema: WriterSchema, event: Event, form: Format) 
         if schema.kind != form.upper():
             raise SchemaUnusable(f"it is {schema.kind}, and the topic's format is {form}")
         if form is Format.PROTOBUF:
-            read = ProtobufReader(ProtobufSchema(schema.text, schema.references), schema_id, event)
-            return Reader(lambda record: read(record, HEADER_BYTES), refused=read.first())
+            of_types = ProtobufSchema(schema.text, schema.references)
+            read = ProtobufReader(of_types, schema_id, event)
+            refused = read.first()
+            is_scanned = refused is None and of_types.is_proto3
+            compiled = compile_protobuf(of_types.message((0,)).DESCRIPTOR, event) if is_scanned else None
+            return Reader(lambda record: read(record, HEADER_BYTES), compiled, refused)
         parsed = parse_avro(schema.text, [text for _, text in schema.references])
         return Reader(lambda record: read_avro(record, HEADER_BYTES, parsed), compile_avro(parsed, event))
     except SchemaUnusable as unusable:

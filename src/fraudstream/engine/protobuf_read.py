@@ -18,10 +18,10 @@ from fraudstream.schema.columns import ColumnSpec, columns_of
 from fraudstream.schema.event import Event, FieldType, TimeFormat
 
 _MOST_INDEXES = 64
-_TIMESTAMP = "google.protobuf.Timestamp"
-_DECIMAL = "google.type.Decimal"
+TIMESTAMP = "google.protobuf.Timestamp"
+DECIMAL = "google.type.Decimal"
 _SIZED = ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32")
-_WRAPPERS = {f"google.protobuf.{name}Value" for name in (*_SIZED, "Bool", "String", "Bytes")}
+WRAPPERS = {f"google.protobuf.{name}Value" for name in (*_SIZED, "Bool", "String", "Bytes")}
 _CONTAINERS = ("object", "map", "array")
 
 Convert = Callable[[Any], Any]
@@ -177,18 +177,23 @@ class _Matcher:
 
     def _of_message(self, descriptor: Any, wanted: Wanted) -> Convert:
         name = descriptor.full_name
-        if name == _TIMESTAMP:
+        if name == TIMESTAMP:
             self._note(wanted, "instant", name)
             return lambda value: Instant(value.seconds * 1_000 + value.nanos // 1_000_000)
-        if name == _DECIMAL:
+        if name == DECIMAL:
             self._note(wanted, "string", name)
             return lambda value: value.value
-        if name in _WRAPPERS:
+        if name in WRAPPERS:
             inner = self._single(descriptor.fields_by_name["value"], wanted)
             return lambda value: inner(value.value)
         object_of = self.message(descriptor, Wanted(inside=wanted.inside))
         own = descriptor.fields_by_name.get("name")
-        if own is not None and wanted.columns and all(self._columns[index].location for index in wanted.columns):
+        if (
+            own is not None
+            and own.type == own.TYPE_STRING
+            and wanted.columns
+            and all(self._columns[index].location for index in wanted.columns)
+        ):
             # A place may have a name and coordinates in one message: the name goes before.
             self._note(Wanted(wanted.columns), "string", name)
             return lambda value: value.name if value.name else object_of(value)

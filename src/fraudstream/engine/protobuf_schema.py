@@ -24,6 +24,9 @@ class ProtobufSchema:
         text: The schema: a .proto file's text, or a serialised FileDescriptorProto in base64.
         references: Files it imports, by the name it imports them by. What Google ships need not be among them.
 
+    Attributes:
+        is_proto3: Whether all of it is, so that every string is checked to be UTF-8 and no enum is closed.
+
     Raises:
         SchemaUnusable: It is no Protobuf schema.
     """
@@ -39,6 +42,7 @@ class ProtobufSchema:
         except (TypeError, ValueError) as refused:
             raise SchemaUnusable(f"its descriptors do not fit: {str(refused)[:200]}") from None
         self._own = files[-1]
+        self.is_proto3 = all(file.syntax == "proto3" for file in files)
 
     def message(self, indexes: Sequence[int]) -> Any:
         """The class of a message type, by its place in the file and in the types around it; None if there is none."""

@@ -11,6 +11,7 @@ from fraudstream.define.pipeline import Format
 from fraudstream.engine.decode import Decoder
 from fraudstream.engine.decode_framed import FramedDecoder
 from fraudstream.engine.program import Program
+from fraudstream.engine.wire_writer import WireWriter
 from fraudstream.models.contributions import LEAF, Tree, TreeContributor
 from fraudstream.pipelines import SHIPPED, find_plan, names
 from fraudstream.plan.compile import plan_of
@@ -32,7 +33,9 @@ def main() -> None:
         shipped = find_plan(name, SHIPPED, {})
         for plan in (shipped, plan_of(msgspec.structs.replace(shipped.pipeline, max_keys=1_000))):
             warm_up(Program(plan), Decoder(plan.pipeline.event))
-    FramedDecoder(shipped.pipeline.event, Format.AVRO, _NoSchemas())
+    for form in (Format.AVRO, Format.PROTOBUF):
+        FramedDecoder(shipped.pipeline.event, form, _NoSchemas())
+    WireWriter(np.empty(0, np.int64), zigzag=True).write()
     leaf = Tree(*(np.array([value]) for value in (LEAF, 0.0, 0, 0, 0.0, 1.0)))
     TreeContributor([leaf])(np.zeros((1, 1)))
     print(f"kernels compiled in {time.monotonic() - began:.0f} s")

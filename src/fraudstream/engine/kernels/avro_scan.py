@@ -111,9 +111,8 @@ class AvroProgram(NamedTuple):
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _put_text(
-    source: Address, start: int, length: int, column: int, row: int, paths: Paths, cells: Cells, low: int, high: int
-) -> None:
+def put_text(start: int, length: int, column: int, row: int, paths: Paths, cells: Cells, low: int, high: int) -> None:
+    """Put a text's place and fingerprint into a column's cell."""
     cell = int_at(paths.text, column) * cells.stride + row
     put_int(cells.numbers, column * cells.stride + row, low)
     put_int(cells.high, cell, high)
@@ -129,7 +128,7 @@ def _read_text(buffer: Address, i: int, end: int, column: int, row: int, paths: 
     if after_text(buffer, i, i + length, False) == UNSURE:
         return UNSURE
     low, high = fingerprint_span(buffer, i, length)
-    _put_text(buffer, i, length, column, row, paths, cells, np.int64(low), np.int64(high))
+    put_text(i, length, column, row, paths, cells, np.int64(low), np.int64(high))
     return i + length
 
 
@@ -143,7 +142,7 @@ def _read_symbol(
         return UNSURE
     at = first + 4 * symbol
     start, length = symbols_at + int_at(table, at), int_at(table, at + 1)
-    _put_text(buffer, start, length, column, row, paths, cells, int_at(table, at + 2), int_at(table, at + 3))
+    put_text(start, length, column, row, paths, cells, int_at(table, at + 2), int_at(table, at + 3))
     return i
 
 
