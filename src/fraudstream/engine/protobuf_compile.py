@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fraudstream.engine.kernels import protobuf_bytes as of
 from fraudstream.engine.kernels import protobuf_scan as op
 from fraudstream.engine.kernels.fingerprint import fingerprint
 from fraudstream.engine.kernels.scan_memory import address
@@ -16,15 +17,15 @@ from fraudstream.schema.event import Event, FieldType, TimeFormat
 
 _GREATEST_NUMBER = 2_048
 _MOST_NODES = 1_000
-_VARINT, _EIGHT, _DELIMITED, _FOUR = 0, 1, 2, 5
 # By the number of a field's type in a descriptor: its wire type, and how the scan reads an integer of it.
 _WIRE = {
-    1: _EIGHT, 2: _FOUR, 3: _VARINT, 4: _VARINT, 5: _VARINT, 6: _EIGHT, 7: _FOUR, 8: _VARINT, 9: _DELIMITED,
-    11: _DELIMITED, 12: _DELIMITED, 13: _VARINT, 14: _VARINT, 15: _FOUR, 16: _EIGHT, 17: _VARINT, 18: _VARINT,
+    1: of.EIGHT, 2: of.FOUR, 3: of.VARINT, 4: of.VARINT, 5: of.VARINT, 6: of.EIGHT, 7: of.FOUR, 8: of.VARINT,
+    9: of.DELIMITED, 11: of.DELIMITED, 12: of.DELIMITED, 13: of.VARINT, 14: of.VARINT, 15: of.FOUR, 16: of.EIGHT,
+    17: of.VARINT, 18: of.VARINT,
 }  # fmt: skip
 _WHOLE = {
-    3: op.INT64, 4: op.UINT64, 5: op.INT32, 7: op.FIXED32, 13: op.UINT32, 15: op.SFIXED32, 16: op.FIXED64,
-    18: op.SIGNED, 6: op.FIXED64, 17: op.SIGNED,
+    3: of.INT64, 4: of.UINT64, 5: of.INT32, 7: of.FIXED32, 13: of.UINT32, 15: of.SFIXED32, 16: of.FIXED64,
+    18: of.SIGNED, 6: of.FIXED64, 17: of.SIGNED,
 }  # fmt: skip
 _UNLIKE = (6, 17)
 """fixed64 may be beyond an int64, and sint32 is cut to 32 bits: the reference decoder reads them."""
@@ -128,7 +129,7 @@ class _Tables:
             return self._add(wire_type, op.GIVE_UP)  # a key has to be looked for
         if field.type == field.TYPE_MESSAGE:
             return self._message(field, wanted, oneof)
-        if field.is_repeated and wire_type != _DELIMITED:
+        if field.is_repeated and wire_type != of.DELIMITED:
             return self._add(wire_type, op.SKIP_REPEATED, b=wire_type)
         if wanted is None:
             return self._add(wire_type, op.SKIP_TEXT if field.type == _STRING else op.SKIP, oneof=oneof)
@@ -158,14 +159,14 @@ class _Tables:
                     inside["name"] = Wanted([*wanted.columns])
                     self._place(wanted)
                 wanted = Wanted(inside=inside)
-            return self._add(_DELIMITED, op.MESSAGE, b=self.node(kind, wanted), oneof=oneof)
+            return self._add(of.DELIMITED, op.MESSAGE, b=self.node(kind, wanted), oneof=oneof)
         if name == TIMESTAMP:
             if len(wanted.columns) != 1 or wanted.columns[0] in self._read:
                 raise _NotForTheScan
             self._read.add(wanted.columns[0])
-            return self._add(_DELIMITED, op.INSTANT, wanted.columns[0], oneof=oneof)
+            return self._add(of.DELIMITED, op.INSTANT, wanted.columns[0], oneof=oneof)
         inner = Wanted(inside={"value": Wanted([*wanted.columns])})
-        return self._add(_DELIMITED, op.MESSAGE, b=self.node(kind, inner), oneof=oneof)
+        return self._add(of.DELIMITED, op.MESSAGE, b=self.node(kind, inner), oneof=oneof)
 
     def _place(self, wanted: Wanted) -> None:
         location = self._columns[wanted.columns[0]].location

@@ -17,7 +17,7 @@ from fraudstream.engine.kernels.avro_bytes import after_text, read_double, read_
 from fraudstream.engine.kernels.avro_scan import put_text
 from fraudstream.engine.kernels.fingerprint import fingerprint_span
 from fraudstream.engine.kernels.json_scan import complete
-from fraudstream.engine.kernels.memory import Address, address_of, byte_at, float_at, int_at, put_byte, put_int, word_at
+from fraudstream.engine.kernels.memory import Address, address_of, byte_at, float_at, int_at, put_byte, put_int
 from fraudstream.engine.kernels.numbers import (
     LARGEST_DECIMAL,
     LAST_INSTANT_MS,
@@ -25,6 +25,14 @@ from fraudstream.engine.kernels.numbers import (
     float_bits,
     read_decimal_text,
     read_iso_text,
+)
+from fraudstream.engine.kernels.protobuf_bytes import (
+    INT32,
+    read_instant,
+    read_varint,
+    read_whole,
+    skip_field,
+    skip_repeated,
 )
 from fraudstream.engine.kernels.scan_memory import DEEPEST, LONGEST_TEXT, Cells, Paths
 
@@ -68,11 +76,8 @@ from fraudstream.engine.kernels.scan_memory import DEEPEST, LONGEST_TEXT, Cells,
     FLAG           a bool
     INSTANT        google.protobuf.Timestamp
 """
-INT64, INT32, UINT64, UINT32, SIGNED, FIXED32, SFIXED32, FIXED64 = range(8)
-"""How an integer is written; SIGNED in zigzag, FIXED64 whether signed or not."""
 ENTRY = 7
 """An entry's int64: wire type, what to do, column, two operands, its `oneof` or -1, the next entry or -1."""
-_VARINT, _EIGHT, _DELIMITED, _FOUR = 0, 1, 2, 5
 _MOST_STEPS = 100_000
 
 
@@ -103,114 +108,17 @@ class ProtobufProgram(NamedTuple):
     oneof_count: int
 
 
-@njit(cache=True, nogil=True, forceinline=True)
-def _varint(buffer: Address, i: int, end: int) -> tuple[int, int]:
-    if i >= end:
-        return UNSURE, 0
-    byte = byte_at(buffer, i)
-    i += 1
-    value = np.uint64(byte & 0x7F)
-    shift = 7
-    while byte >= 0x80:
-        if i >= end or shift > 63:
-            return UNSURE, 0
-        byte = byte_at(buffer, i)
-        i += 1
-        if shift == 63 and byte > 1:
-            return UNSURE, 0
-        value |= np.uint64(byte & 0x7F) << np.uint64(shift)
-        shift += 7
-    return i, int(np.int64(value))
-
-
-@njit(cache=True, nogil=True, forceinline=True)
-def _whole(buffer: Address, i: int, end: int, form: int) -> tuple[int, int]:
-    """An integer that fits what it is declared as."""
-    if form == FIXED32 or form == SFIXED32:
-        if end - i < 4:
-            return UNSURE, 0
-        value = np.int64(word_at(buffer, i) & np.uint64(0xFFFFFFFF))
-        return i + 4, int(value - 4294967296 if form == SFIXED32 and value >= 2147483648 else value)
-    if form == FIXED64:
-        return (i + 8, int(np.int64(word_at(buffer, i)))) if end - i >= 8 else (UNSURE, 0)
-    i, value = _varint(buffer, i, end)
-    if form == SIGNED:
-        raw = np.uint64(value)
-        return i, int(np.int64(raw >> np.uint64(1)) ^ -np.int64(raw & np.uint64(1)))
-    if form == INT32 and (value < -2147483648 or value > 2147483647):
-        return UNSURE, 0
-    if form == UINT32 and (value < 0 or value > 4294967295):
-        return UNSURE, 0
-    if form == UINT64 and value < 0:
-        return UNSURE, 0
-    return i, value
-
-
-@njit(cache=True, nogil=True, forceinline=True)
-def _skip(buffer: Address, i: int, end: int, wire_type: int) -> int:
-    if wire_type == _VARINT:
-        after, _ = _varint(buffer, i, end)
-        return after
-    size = 8 if wire_type == _EIGHT else 4
-    if wire_type == _DELIMITED:
-        i, size = _varint(buffer, i, end)
-    elif wire_type != _EIGHT and wire_type != _FOUR:
-        return UNSURE
-    return i + size if i != UNSURE and 0 <= size <= end - i else UNSURE
-
-
-@njit(cache=True, nogil=True)
-def _skip_repeated(buffer: Address, i: int, end: int, wire_type: int, element: int) -> int:
-    if wire_type == element:
-        return _skip(buffer, i, end, wire_type)
-    if wire_type != _DELIMITED:
-        return UNSURE
-    i, size = _varint(buffer, i, end)
-    if i == UNSURE or size < 0 or size > end - i:
-        return UNSURE
-    last = i + size
-    while i < last:
-        i = _skip(buffer, i, last, element)
-        if i == UNSURE:
-            return UNSURE
-    return i
-
-
-@njit(cache=True, nogil=True)
-def _instant(buffer: Address, i: int, end: int) -> tuple[int, int]:
-    """Epoch ms of a Timestamp whose length stands at i."""
-    i, size = _varint(buffer, i, end)
-    if i == UNSURE or size < 0 or size > end - i:
-        return UNSURE, 0
-    last = i + size
-    seconds = nanos = 0
-    while i < last:
-        tag = byte_at(buffer, i)
-        i, value = _varint(buffer, i + 1, last)
-        if i == UNSURE or value < 0:
-            return UNSURE, 0
-        if tag == 0x08:
-            seconds = value
-        elif tag == 0x10 and value <= 999_999_999:
-            nanos = value
-        else:
-            return UNSURE, 0
-    if seconds > LAST_INSTANT_MS // 1_000:
-        return UNSURE, 0
-    return last, seconds * 1_000 + nanos // 1_000_000
-
-
 @njit(cache=True, nogil=True)
 def _number(buffer: Address, i: int, end: int, what: int, column: int, b: int, c: int, paths: Paths) -> tuple[int, int]:
     """The index behind a value that is no text, and what stands in its cell."""
     if what == INSTANT:
-        return _instant(buffer, i, end)
+        return read_instant(buffer, i, end)
     if what == FLAG:
-        i, value = _varint(buffer, i, end)
+        i, value = read_varint(buffer, i, end)
         return (i, value) if 0 <= value <= 1 else (UNSURE, 0)
     scale = int_at(paths.scale, column)
     if what == TEXT_DECIMAL or what == ISO_INSTANT:
-        i, length = _varint(buffer, i, end)
+        i, length = read_varint(buffer, i, end)
         if i == UNSURE or length < 0 or length > end - i:
             return UNSURE, 0
         if what == ISO_INSTANT:
@@ -224,7 +132,7 @@ def _number(buffer: Address, i: int, end: int, what: int, column: int, b: int, c
         if what == DOUBLE_DECIMAL:
             return units_of_double(i + size, real, scale)
     else:
-        i, value = _whole(buffer, i, end, b)
+        i, value = read_whole(buffer, i, end, b)
         if what == WHOLE or i == UNSURE:
             return i, value
         if what == WHOLE_DECIMAL:
@@ -264,7 +172,7 @@ def _take(
         return UNSURE  # a message that comes again is merged with the one before
     put_byte(cells.valid, cell, 1)
     if what == TEXT:
-        i, length = _varint(buffer, i, end)
+        i, length = read_varint(buffer, i, end)
         if i == UNSURE or length < 0 or length > end - i or length > LONGEST_TEXT:
             return UNSURE
         if after_text(buffer, i, i + length, False) == UNSURE:
@@ -273,7 +181,7 @@ def _take(
         put_text(i, length, column, row, paths, cells, np.int64(low), np.int64(high))
         return i + length
     if what == SYMBOL:
-        i, number = _whole(buffer, i, end, INT32)
+        i, number = read_whole(buffer, i, end, INT32)
         if i == UNSURE or not _put_symbol(symbols, b, c, number, symbols_at, column, row, paths, cells):
             return UNSURE
         return i
@@ -331,7 +239,7 @@ def _scan_record(
                 return _finish(row, program, symbols_at, paths, cells, seen)
             level -= 1
             end, node = int_at(ends, level), int_at(stack, level)
-        i, tag = _varint(buffer, i, end)
+        i, tag = read_varint(buffer, i, end)
         number, wire_type = tag >> 3, tag & 7
         if i == UNSURE or number < 1 or tag > 0xFFFFFFFF:
             return False
@@ -339,7 +247,7 @@ def _scan_record(
         if number <= int_at(program.nodes, 2 * node + 1):
             entry = int_at(program.lookup, int_at(program.nodes, 2 * node) + number)
         if entry < 0:
-            i = _skip(buffer, i, end, wire_type)
+            i = skip_field(buffer, i, end, wire_type)
             if i == UNSURE:
                 return False
             continue
@@ -362,11 +270,11 @@ def _scan_record(
                 put_int(chosen, oneof, mark)
             i = began
             if what == SKIP:
-                i = _skip(buffer, i, end, wire_type)
+                i = skip_field(buffer, i, end, wire_type)
             elif what == SKIP_REPEATED:
-                i = _skip_repeated(buffer, i, end, wire_type, b)
+                i = skip_repeated(buffer, i, end, wire_type, b)
             elif what == SKIP_TEXT or what == MESSAGE:
-                i, size = _varint(buffer, i, end)
+                i, size = read_varint(buffer, i, end)
                 if i == UNSURE or size < 0 or size > end - i:
                     return False
                 if what == SKIP_TEXT:
