@@ -16,6 +16,8 @@ from fraudstream.define.decision import ValueList
 from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.pipeline import Pipeline
 from fraudstream.engine.deadletter import original_of
+from fraudstream.pipelines import find_plan
+from fraudstream.runner.redrive import Chosen, redrive
 from fraudstream.settings import Settings
 from fraudstream.tokens.held import use_keys
 from fraudstream.tokens.keys import TokenKeys, read_keys
@@ -101,6 +103,28 @@ def test_histories_lists_and_labels_go_on_under_a_new_key(
     assert not any(CARD.encode() in message.value() for message in written)
     for number in (0, 2, 3):
         assert prove_here(bench, f"e{number}", new) == {"proved": True, "event_id": ids[number]}
+
+
+def test_sealed_letters_are_sent_again_under_another_key(
+    kafka_settings: Settings, tmp_path: Path, unique_id: str
+) -> None:
+    """As they came, with their keys; then decided under the new key."""
+    old, new = TokenKeys("k1", FIRST), TokenKeys("k2", FIRST | {"k2": b"2" * 32})
+    use_keys(lambda: old)
+    bench = Workbench(kafka_settings, guarded(), tmp_path, unique_id)
+    came = event(1, card=CARD).replace(b'"card"', b'"pan"')
+    bench.produce(bench.pipeline.input.name, [came], [CARD.encode()])
+    score_with(bench, old)
+    use_keys(lambda: new)
+    own = bench.pipeline.event
+    fields = (msgspec.structs.replace(each, aliases=("pan",) if each.name == "card" else ()) for each in own.fields)
+    bench.change(event=msgspec.structs.replace(own, fields=tuple(fields)))
+    assert len(redrive(find_plan(bench.file), bench.settings, Chosen(), send=True).sent) == 1
+    first, again = bench.read(bench.pipeline.input.name)
+    assert (again.key(), again.value()) == (first.key(), first.value()) == (CARD.encode(), came)
+    scorer(bench, rebuild=True).run(until_caught_up=True)
+    (decided,) = bench.decisions()
+    assert decided["event"]["pan"] == new.token(CARD.encode())  # type: ignore[index]
 
 
 def test_a_scorer_on_this_machine_makes_its_own_key_and_tells_of_it(

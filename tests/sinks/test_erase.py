@@ -16,7 +16,7 @@ from fraudstream.settings import Settings, load_settings
 from fraudstream.store.bulk import insert_rows
 from fraudstream.store.erase import traces
 from fraudstream.store.retention import prune
-from fraudstream.store.tables import audit, dead_letters, decisions, labels
+from fraudstream.store.tables import audit, dead_letters, decisions, labels, notification_alerts, notifications
 from fraudstream.tokens.keys import add_key, make_keys, read_keys
 from runner.small import START_MS
 
@@ -52,6 +52,21 @@ def test_what_was_kept_long_enough_is_deleted_and_its_days_dropped(
         with store.begin() as connection:
             leaves = "SELECT count(*) FROM pg_partition_tree('decisions') WHERE isleaf"
             assert connection.exec_driver_sql(leaves).scalar_one() == 1
+
+
+def test_notifications_that_are_done_with_are_deleted_with_what_they_tell(store_settings: Settings) -> None:
+    store = made(store_settings)
+    states = ("sent", "failed", "waiting", "sent", "sent")
+    with store.begin() as connection:
+        for number, state in enumerate(states):
+            at = START_MS + (DAY_MS if number == 4 else 0)
+            row = (f"n{number}", "desk", "mail", "d", state, "HIGH", 1, 0, 1, at, at, *(None,) * 5)
+            insert_rows(connection, notifications, [row])
+            document = json.dumps({"pipeline": "another" if number == 3 else "small"}, separators=(",", ":"))
+            insert_rows(connection, notification_alerts, [(f"n{number}", 0, document)])
+    assert prune(store, "small", Retention(notifications="1d"), START_MS + DAY_MS + 1) == {"notifications": 2}
+    for table in (notifications, notification_alerts):
+        assert [row["notification_id"] for row in rows(store, table, table.c.notification_id)] == ["n2", "n3", "n4"]
 
 
 def test_a_person_erased_is_in_no_text_of_the_store(

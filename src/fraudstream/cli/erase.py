@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fraudstream.cli.console import read_secretly, show_json, show_note
 from fraudstream.cli.options import AsJson, ConfigFile, SetValues, settings_from
+
+if TYPE_CHECKING:
+    from fraudstream.plan.plan import Plan
 
 
 def command(
@@ -65,7 +68,17 @@ def command(
         show_json({"erased": erased, "left": left})
     else:
         print("erased " + ", ".join(f"{place} {count:,}" for place, count in erased.items()))
+        for plan in plans:
+            show_note(f"note: topics of {plan.pipeline.name} hold what they have until it is too old: {_kept(plan)}")
         for place, count in left.items():
             show_note(f"left: {count:,} rows of {place} still name the subject")
     if left:
         raise typer.Exit(1)
+
+
+def _kept(plan: Plan) -> str:
+    """How long the topics with what is about persons are kept."""
+    declared = dict(plan.pipeline.retention.topics)
+    quiet = {*plan.pipeline.compacted_topics()}
+    names = [name for name, _ in plan.pipeline.topics_to_create() if name not in quiet]
+    return ", ".join(f"{name} {declared.get(name, 'as the cluster says')}" for name in names)

@@ -13,6 +13,7 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         alerts: Alerts in the store, from when they were raised.
         labels: Labels in the store, from when they were known.
         dead_letters: Dead letters in the store, from the Kafka timestamp of their record.
+        notifications: Notifications that were sent or failed for good, from when they were made.
         events: Raw events in the lake, from their Kafka timestamp.
         suspicious: Suspicious decisions in the lake, from when they were made.
         topics: Records on topics, by topic: Kafka's `retention.ms`. What is not named is kept as the cluster has it.
@@ -22,6 +23,7 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     alerts: str | None = None
     labels: str | None = None
     dead_letters: str | None = None
+    notifications: str | None = None
     events: str | None = None
     suspicious: str | None = None
     topics: tuple[tuple[str, str], ...] = ()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Column, Connection, delete, select, text
+from sqlalchemy import Column, Connection, and_, delete, select, text
 
 from fraudstream.define.retention import Retention
 from fraudstream.store.engine import Store
-from fraudstream.store.tables import alerts, dead_letters, decisions, labels
+from fraudstream.store.tables import alerts, dead_letters, decisions, labels, notification_alerts, notifications
 from fraudstream.units import parse_duration
 
 _BY = {
@@ -40,6 +40,9 @@ def prune(store: Store, pipeline: str, retention: Retention, now_ms: int) -> dic
             keep = getattr(retention, name)
             if keep is not None:
                 deleted[name] = _delete(connection, pipeline, at, now_ms - parse_duration(keep))
+        if retention.notifications is not None:
+            before_ms = now_ms - parse_duration(retention.notifications)
+            deleted["notifications"] = _delete_notifications(connection, pipeline, before_ms)
         if store.is_postgresql and "decisions" in deleted:
             assert retention.decisions is not None
             _drop_empty_days(connection, now_ms - parse_duration(retention.decisions))
@@ -49,6 +52,20 @@ def prune(store: Store, pipeline: str, retention: Retention, now_ms: int) -> dic
 def _delete(connection: Connection, pipeline: str, at: Column[int], before_ms: int) -> int:
     table = at.table
     return connection.execute(delete(table).where(table.c.pipeline == pipeline, at < before_ms)).rowcount
+
+
+def _delete_notifications(connection: Connection, pipeline: str, before_ms: int) -> int:
+    """Deletes notifications that are done with and tell of the pipeline's alerts, with all that they tell."""
+    alerts_of, document = notification_alerts.c.notification_id, notification_alerts.c.document
+    telling = select(alerts_of).where(document.contains(f'"pipeline":"{pipeline}"', autoescape=True))
+    old = and_(
+        notifications.c.created_at < before_ms,
+        notifications.c.state != "waiting",
+        notifications.c.notification_id.in_(telling),
+    )
+    deleted = connection.execute(delete(notifications).where(old)).rowcount
+    connection.execute(delete(notification_alerts).where(alerts_of.not_in(select(notifications.c.notification_id))))
+    return deleted
 
 
 def _drop_empty_days(connection: Connection, before_ms: int) -> None:
