@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from fraudstream.define.decision import ModelRef
 from fraudstream.engine.program import Program
@@ -120,3 +121,25 @@ def test_a_scorer_is_ready_when_its_state_is_rebuilt_and_stuck_when_its_loop_sta
         until(lambda: get(exporter.port, "/readyz") == (200, "ok\n"))
         until(lambda: Scraped(exporter.port).of("replayed_records_total") == COUNT)
         assert get(exporter.port, "/elsewhere").status == 404
+
+
+def test_a_transaction_that_stays_open_on_the_input_is_seen(
+    kafka_settings: Settings, tmp_path: Path, unique_id: str
+) -> None:
+    """Another program's, which keeps everything behind it from being read: how much that is, and for how long."""
+    bench = Workbench(kafka_settings, pipeline(partitions=1), tmp_path, unique_id)
+    topic = bench.pipeline.input.name
+    other = Producer({"bootstrap.servers": kafka_settings.bootstrap_servers, "transactional.id": unique_id})
+    other.init_transactions()
+    other.begin_transaction()
+    other.produce(topic, b"not yet")
+    other.flush()
+    values, keys = events(5)
+    bench.produce(topic, values, keys)
+    with served(scorer(bench)) as exporter:
+        until(lambda: Scraped(exporter.port).of("open_transaction_records", topic=topic) == 6)
+        until(lambda: (Scraped(exporter.port).of("open_transaction_age_seconds", topic=topic) or 0) > 0.1)
+        assert Scraped(exporter.port).of("transaction_records_count") == 0
+        other.abort_transaction()
+        until(lambda: Scraped(exporter.port).of("open_transaction_records", topic=topic) is None)
+        until(lambda: Scraped(exporter.port).of("transaction_records_sum") == 5)

@@ -6,7 +6,9 @@ Everything is asked for when somebody asks: the process itself does nothing for 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import platform
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +22,8 @@ from fraudstream.telemetry.series import Series, gauge
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
+
+LOGGER = logging.getLogger("fraudstream.telemetry")
 
 STUCK_AFTER_S = 120.0
 """A loop that did not move for so long is stuck, where it does not say otherwise. Waiting for Kafka, a database or work
@@ -126,6 +130,7 @@ class Exporter:
 def _family(series: Series, labels: Mapping[str, str]) -> Metric:
     """A series as Prometheus's client takes it."""
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+    from prometheus_client.utils import floatToGoString
 
     name, names = f"fraudstream_{series.name}", [*labels, *series.labels]
     of = list(labels.values())
@@ -134,7 +139,7 @@ def _family(series: Series, labels: Mapping[str, str]) -> Metric:
         for values, counted in series.samples.items():
             assert isinstance(counted, Histogram)
             cumulative, total = counted.read()
-            edges = [*(f"{edge:g}" for edge in counted.edges), "+Inf"]
+            edges = [*map(floatToGoString, counted.edges), "+Inf"]
             distribution.add_metric([*of, *values], list(zip(edges, cumulative, strict=True)), total)
         return distribution
     kind = CounterMetricFamily if series.kind == "counter" else GaugeMetricFamily
@@ -148,6 +153,11 @@ def _family(series: Series, labels: Mapping[str, str]) -> Metric:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     exporter: Exporter
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A request failed; who asked and went away meanwhile is no news."""
+        if not isinstance(sys.exception(), ConnectionError):
+            LOGGER.warning("a request for metrics or health failed", exc_info=True)
 
 
 class _Handler(BaseHTTPRequestHandler):
