@@ -141,7 +141,10 @@ class _Tables:
             if index in self._read:
                 raise _NotForTheScan  # two fields may be read into one column: which counts, the reference says
             self._read.add(index)
-            what, b, c = self._reading(field, self._columns[index])
+            spec = self._columns[index]
+            if spec.sensitive and spec.type is not FieldType.STRING:
+                raise _NotForTheScan  # a token is made of its digits, which are not there
+            what, b, c = self._reading(field, spec)
             first = self._add(_WIRE[field.type], what, index, b, c, oneof, first)
             if not field.has_presence:
                 self.defaults.append((node, index, what, b))

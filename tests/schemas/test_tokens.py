@@ -1,4 +1,4 @@
-"""Avro events have the same tokens as JSON events, and no value of a sensitive field is in what is written of them."""
+"""Avro and Protobuf events have the tokens of JSON events, and no value of a sensitive field is in what is written."""
 
 from __future__ import annotations
 
@@ -7,16 +7,24 @@ import json
 from typing import Any
 
 import fastavro
+import msgspec
 import numpy as np
 from decoding import now, values_of
 
-from fraudstream.define.pipeline import Format
+from fraudstream.define.pipeline import Format, Pipeline, Topic
 from fraudstream.engine.batch import Batch, gather
+from fraudstream.engine.decision_wire import DecisionRecords, decision_schema
 from fraudstream.engine.decode import Decoder
 from fraudstream.engine.decode_framed import FramedDecoder
 from fraudstream.engine.event_json import EventWriter
+from fraudstream.engine.event_records import EventRecords, event_schema
+from fraudstream.engine.program import Program
 from fraudstream.engine.schemas import WriterSchema
+from fraudstream.plan.compile import plan_of
 from fraudstream.schema.event import Event, Field, FieldType
+from fraudstream.state.ids import Labels
+
+from .test_written import Known as OneSchema
 
 EVENT = Event(
     fields=(
@@ -70,3 +78,34 @@ def test_avro_events_have_the_tokens_of_json_events() -> None:
     texts = EventWriter(EVENT).texts(batch, rows)
     assert [json.loads(text)["card"] for text in texts] == values_of(as_json, "card")
     assert not any(b"41111111" in text or b"NORTH" in text or b"10000000" in text for text in texts)
+
+
+def test_protobuf_events_have_the_tokens_of_json_events() -> None:
+    raw = Pipeline(name="raw", event=EVENT, input=Topic(name="raw"))
+    lines = [json.dumps(each).encode() for each in EVENTS]
+    records = EventRecords(raw, Format.PROTOBUF, 7)(lines)
+    assert b"4111111111111111" in records[0], "the input holds values"
+    decoder = FramedDecoder(EVENT, Format.PROTOBUF, OneSchema(event_schema(raw, Format.PROTOBUF)))
+    decoded, as_json = decoder.decode([*records], now(40)), Decoder(EVENT).decode([*lines], now(40))
+    assert decoded.ok.all()
+    for name in ("id", "card", "bank", "account"):
+        assert values_of(decoded, name) == values_of(as_json, name)
+
+
+def test_decisions_in_any_format_hold_tokens_and_no_values() -> None:
+    event = msgspec.structs.replace(
+        EVENT, id="account", fields=tuple(msgspec.structs.replace(f, required=True) for f in EVENT.fields)
+    )
+    plan = plan_of(Pipeline(name="raw", event=event, input=Topic(name="raw")))
+    lines = [json.dumps({**each, "account": 10**15 + n}).encode() for n, each in enumerate(EVENTS)]
+    decoded = Decoder(event).decode([*lines], now(40))
+    program, rows = Program(plan), np.arange(40)
+    batch = Batch.of(decoded, "raw", np.zeros(40, np.int32), rows)
+    decisions = program.decide(program.new_state(), batch, Labels.none(), 0)
+    schema = fastavro.parse_schema(json.loads(decision_schema(plan, Format.AVRO).text))
+    sent = DecisionRecords(plan, Format.AVRO, 7)(decisions, rows)
+    found = [fastavro.schemaless_reader(io.BytesIO(each[5:]), schema) for each in sent]
+    assert [each["event"]["account"] for each in found] == values_of(decoded, "account")
+    assert [each["decision"]["event_id"] for each in found] == values_of(decoded, "account")
+    for record in [*sent, *DecisionRecords(plan, Format.PROTOBUF, 7)(decisions, rows)]:
+        assert b"41111111" not in record and b"NORTH" not in record and b"10000000" not in record
