@@ -19,7 +19,7 @@ from fraudstream.define.pipeline import Format
 from fraudstream.engine.avro_read import read_avro
 from fraudstream.engine.avro_schema import parse_avro
 from fraudstream.engine.decode import Decoded, Decoder
-from fraudstream.engine.decode_framed import FramedDecoder
+from fraudstream.engine.decode_framed import FramedDecoder, reader_of
 from fraudstream.engine.decode_values import Refused
 from fraudstream.engine.event_json import EventWriter
 from fraudstream.engine.reject import Reject, RejectClass
@@ -267,3 +267,20 @@ def test_an_array_of_nothing_does_not_keep_anybody_busy(count: int, what: str) -
     body.append(zigzag)
     with pytest.raises(Refused, match=what):
         read_avro(bytes(body) + b"\0\0\2", 0, parse_avro(empty))
+
+
+def test_a_schema_that_would_never_end_is_refused() -> None:
+    """Records within records: forty levels of two each are a million million values of no bytes."""
+    kind: Any = {"type": "record", "name": "R0", "fields": []}
+    for level in range(1, 40):
+        inner = f"R{level - 1}"
+        kind = {
+            "type": "record",
+            "name": f"R{level}",
+            "fields": [{"name": "a", "type": kind}, {"name": "b", "type": inner}],
+        }
+    found = reader_of(7, WriterSchema("AVRO", json.dumps(kind)), EVENT, Format.AVRO)
+    assert isinstance(found, Refused) and "more than 50000 values" in found.reason
+    schema = {"type": "record", "name": "R", "fields": [{"name": "a", "type": "null"}]}
+    text = json.dumps(schema).replace('"null"', '{"type":"array","items":' * 3_000 + '"null"' + "}" * 3_000)
+    assert isinstance(reader_of(7, WriterSchema("AVRO", text), EVENT, Format.AVRO), Refused)

@@ -12,11 +12,13 @@ from fraudstream.engine.avro_schema import TIMES, AvroType
 from fraudstream.engine.kernels import avro_scan as op
 from fraudstream.engine.kernels.fingerprint import fingerprint
 from fraudstream.engine.kernels.scan_memory import address
+from fraudstream.engine.schemas import SchemaUnusable
 from fraudstream.engine.wanted import Wanted, require_columns
 from fraudstream.schema.columns import ColumnSpec, columns_of
 from fraudstream.schema.event import Event, FieldType, TimeFormat
 
 _MOST_CODE = 10_000
+_MOST_VALUES = 50_000
 _MOST_DIGITS = 18
 _MILLISECONDS = {TimeFormat.EPOCH_MS: 1, TimeFormat.EPOCH_S: 1_000}
 
@@ -66,6 +68,7 @@ class _Compiler:
         self.found: set[int] = set()
         self.clashes: dict[int, str] = {}
         self._open: list[AvroType] = []
+        self._values = 0
 
     def add(self, what: int, a: int = 0, b: int = 0, c: int = 0) -> int:
         """Appends an instruction; its place."""
@@ -73,7 +76,14 @@ class _Compiler:
         return len(self.code) - 1
 
     def emit(self, kind: AvroType, wanted: Wanted | None) -> None:
-        """Appends what reads or passes over a value."""
+        """Appends what reads or passes over a value.
+
+        Raises:
+            SchemaUnusable: Records within records make it more values than anybody writes.
+        """
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise SchemaUnusable(f"a record of it has more than {_MOST_VALUES} values")
         if len(self.code) > _MOST_CODE or any(kind is each for each in self._open):
             self._give_up(wanted)  # a record that holds itself, or is as good as endless
         elif kind.kind == "union":

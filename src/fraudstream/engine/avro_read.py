@@ -11,6 +11,8 @@ from fraudstream.engine.kernels.scan_memory import DEEPEST
 from fraudstream.engine.reject import RejectClass
 
 _LONGEST_DECIMAL = 64
+_MOST_VALUES = 1_000_000
+"""Values of no bytes, such as nulls, could keep the reader busy for ever."""
 
 
 def read_avro(record: bytes, at: int, schema: AvroType) -> dict[str, Any]:
@@ -38,6 +40,7 @@ class _Reader:
         self._record = record
         self.at = at
         self._items_left = len(record) - at
+        self._values_left = _MOST_VALUES
 
     def refusal(self, what: str, at: int | None = None) -> Refused:
         return Refused(
@@ -45,6 +48,9 @@ class _Reader:
         )
 
     def value(self, kind: AvroType, depth: int) -> Any:
+        self._values_left -= 1
+        if self._values_left < 0:
+            raise self.refusal(f"more than {_MOST_VALUES} values")
         match kind.kind:
             case "null":
                 return None

@@ -189,8 +189,9 @@ def reader_of(schema_id: int, schema: WriterSchema, event: Event, form: Format) 
             return Reader(lambda record: read(record, HEADER_BYTES), compiled, refused)
         parsed = parse_avro(schema.text, [text for _, text in schema.references])
         return Reader(lambda record: read_avro(record, HEADER_BYTES, parsed), compile_avro(parsed, event))
-    except SchemaUnusable as unusable:
-        return Refused(RejectClass.INCOMPATIBLE_SCHEMA, f"schema {schema_id}: {unusable}.")
+    except (SchemaUnusable, RecursionError) as unusable:
+        why = "it is nested too deeply" if isinstance(unusable, RecursionError) else unusable
+        return Refused(RejectClass.INCOMPATIBLE_SCHEMA, f"schema {schema_id}: {why}.")
 
 
 def _schema_ids(buffer: Bytes, start: Int64s, length: Int64s) -> Int64s:

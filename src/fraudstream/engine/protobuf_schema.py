@@ -84,10 +84,13 @@ def _by_protoc(texts: dict[str, str], names: list[str]) -> list[Any]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{root}", f"-I{shipped}", "--include_imports"]
-        done = subprocess.run(
-            [*command, f"--descriptor_set_out={out}", *names],
-            cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False,
-        )  # fmt: skip
+        try:
+            done = subprocess.run(
+                [*command, f"--descriptor_set_out={out}", *names],
+                cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise SchemaUnusable(f"protoc did not read it in {_TIMEOUT_S} s") from None
         if done.returncode != 0:
             raise SchemaUnusable(f"it is no Protobuf schema: {' '.join(done.stderr.split())[:200]}")
         return list(descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file)

@@ -193,6 +193,11 @@ class SchemaRegistry:
                 reason = f"it answers {status}"
             except httpx.TransportError as failed:
                 reason = str(failed) or type(failed).__name__
+            except (ValueError, KeyError, TypeError) as odd:
+                raise RegistryError(
+                    f"What answers at {self._url} is no schema registry: {type(odd).__name__} for {what}.",
+                    f"Its address comes from {self._settings.origin('schema_registry_url')}.",
+                ) from None
             if time.monotonic() - began + wait_s > self._gives_up_after_s:
                 raise RegistryUnreachable(
                     f"The schema registry at {self._url} did not give {what}: {reason}.",
