@@ -145,16 +145,16 @@ def ranks(
     return _panel("barchart", title, about, width, height, [target], defaults, options, _coloured([target]))
 
 
-def shares(title: str, target: Json, *, unit: str = "short", about: str = "", width: int = 4, height: int = 8) -> Json:
-    """What part of the whole each column is of a table that has one row."""
-    defaults = {"unit": unit, "color": {"mode": "palette-classic"}}
+def shares(title: str, *targets: Json, about: str = "", width: int = 4, height: int = 8) -> Json:
+    """What part of the whole each number is: the columns of a table that has one row, or what targets give."""
+    defaults = {"unit": "short", "color": {"mode": "palette-classic"}}
     options = {
         "pieType": "donut",
         "displayLabels": ["percent"],
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "values": ["value"]},
     }
-    return _panel("piechart", title, about, width, height, [target], defaults, options, _coloured([target]))
+    return _panel("piechart", title, about, width, height, targets, defaults, options, _coloured(targets))
 
 
 def heat(title: str, target: Json, *, unit: str = "short", about: str = "", width: int = 12, height: int = 8) -> Json:
@@ -256,7 +256,8 @@ def _override(name: str, settings: Mapping[str, Any]) -> Json:
 
 
 def _coloured(targets: Sequence[Json]) -> list[Json]:
-    if all(target["datasource"] is PROMETHEUS for target in targets):  # its series have names of their own
+    legends = {target.get("legendFormat", "{{outcome}}") for target in targets}  # a query to the store has none
+    if not legends & {"{{outcome}}", *COLOURS}:
         return []
     return [_override(name, {"color": {"mode": "fixed", "fixedColor": colour}}) for name, colour in COLOURS.items()]
 

@@ -193,15 +193,17 @@ def _bars(panel: Mapping[str, Any], view: View, answers: Sequence[Answer], room:
 
 
 def _shares(panel: Mapping[str, Any], view: View, answers: Sequence[Answer], room: tuple[int, int]) -> str:
-    (answer,) = answers
-    assert isinstance(answer, Rows)
+    found: list[tuple[str, float]] = []
+    for answer in answers:
+        if isinstance(answer, Rows):
+            found += [(name, float(value)) for name, value in zip(answer.columns, answer.rows[0], strict=True)]
+        else:
+            found += [(line.name, line.points[-1][1]) for line in answer]
     overrides = panel["fieldConfig"]["overrides"]
-    shown = charts.shown_as(panel["fieldConfig"]["defaults"]["unit"])
     parts = [
-        (name, float(value), charts.colour_of(name, place, overrides))
-        for place, (name, value) in enumerate(zip(answer.columns, answer.rows[0], strict=True))
-        if value
+        (name, value, charts.colour_of(name, place, overrides)) for place, (name, value) in enumerate(found) if value
     ]
+    shown = charts.shown_as(panel["fieldConfig"]["defaults"]["unit"])
     names = [f"{name}  {shown(value)}" for name, value, _ in parts]
     rows = _legend_rows(names, room[0])
     return charts.donut(parts, (room[0], room[1] - 8 - 20 * rows)) + _legend(names, [colour for *_, colour in parts])

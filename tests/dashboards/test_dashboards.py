@@ -53,7 +53,7 @@ def seen(
         scene.prepare(3_000)
         begin_s = time.time()
         scene.start()
-        scene.traffic(6, 200)
+        scene.traffic(5, 250)
         scene.work_cases(9)
         scene.wait_for("fraudstream_average_precision", 'fraudstream_outbox_oldest_timestamp_seconds{state="waiting"}')
         time.sleep(1.5)  # and another scrape
