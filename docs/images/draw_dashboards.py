@@ -67,7 +67,7 @@ def _run(scene: Scene) -> View:
     time.sleep(6)
     begin_s = time.time() - 3
     for place, (seconds, rate, fraud) in enumerate(PHASES):
-        traffic = threading.Thread(target=scene.traffic, args=(seconds, rate, fraud, "3s"))
+        traffic = threading.Thread(target=scene.traffic, args=(seconds, rate, fraud), kwargs={"label_delay": "3s"})
         traffic.start()
         if place == 2:
             time.sleep(20)

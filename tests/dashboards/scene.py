@@ -52,7 +52,7 @@ class Scene:
         retail = find_pipeline("retail", environ={})
         assert retail.model is not None
         model = msgspec.structs.replace(retail.model, trainer="lightgbm", features=INPUTS)
-        limits = Limits(least_decisions=100, least_frauds=5)
+        limits = Limits(least_decisions=100, least_frauds=3)
         labelled = msgspec.structs.replace(retail, labels=Topic(name="labels"), model=model, monitor=limits)
         self.bench = Workbench(settings, labelled, folder, name)
         self.name = name
@@ -83,12 +83,12 @@ class Scene:
         registry_of(self.bench).add(manifest_of(self.name, raw, features=INPUTS), raw, by="test")  # a challenger
         self._done("run", file, "--until-caught-up")  # which leaves a snapshot
 
-    def start(self, scrape_s: int = 1, label_delay: str = "3s") -> None:
+    def start(self, label_delay: str, scrape_s: int = 1) -> None:
         """Starts every process, and Prometheus as deploy/prometheus/prometheus.yml has it.
 
         Args:
-            scrape_s: How often Prometheus scrapes.
             label_delay: How long after an event its label is there, for the monitor.
+            scrape_s: How often Prometheus scrapes.
         """
         file = str(self.bench.file)
         self._write_notifications()
@@ -111,7 +111,7 @@ class Scene:
         self.prometheus.wait()
         self.wait_for(f"count(fraudstream_ready == 1) == {len(ports)}")
 
-    def traffic(self, seconds: int, rate: int, fraud: str = FRAUD, label_delay: str = "2s") -> None:
+    def traffic(self, seconds: int, rate: int, fraud: str = FRAUD, *, label_delay: str) -> None:
         """Customers buy for so long; some records are bad."""
         labels = self.bench.pipeline.labels
         assert labels is not None
@@ -167,9 +167,9 @@ class Scene:
         return (self._folder / "log").read_text(encoding="utf-8", errors="replace")[-3_000:]
 
     def stop(self) -> None:
-        """Ends everything."""
+        """Ends everything, without ado."""
         for process in self._started:
-            process.terminate()
+            process.kill()
         for process in self._started:
             process.wait(30)
         if self.prometheus is not None:

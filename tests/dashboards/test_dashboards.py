@@ -52,8 +52,8 @@ def seen(
     try:
         scene.prepare(3_000)
         begin_s = time.time()
-        scene.start()
-        scene.traffic(5, 250)
+        scene.start(label_delay="1s")
+        scene.traffic(5, 250, label_delay="300ms")
         scene.work_cases(9)
         scene.wait_for("fraudstream_average_precision", 'fraudstream_outbox_oldest_timestamp_seconds{state="waiting"}')
         time.sleep(1.5)  # and another scrape
@@ -170,7 +170,7 @@ def test_place_and_device_are_members_of_the_pipelines_own_events(
     rows = [
         {
             "pipeline": pipeline, "input_topic": "t", "input_partition": 0, "input_offset": offset,
-            "outcome": "approve", "risk_level": "LOW", "reasons": [], "decided_at": int(time.time() * 1_000),
+            "outcome": "approve", "risk_level": "LOW", "reasons": [], "decided_at": int(seen.view.end_s * 1_000) - 1,
             "event": event | ({"id": f"a{offset}", "at": offset} if "kind" in event else {}),
         }
         for offset in range(5)
