@@ -20,6 +20,7 @@ Spot = tuple[str, int, int]
 _TIMEOUT_S = 30.0
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 _SENDING = {
+    "partitioner": "murmur2_random",  # the Java clients' partitioner
     "acks": "all",
     "enable.idempotence": True,
     "compression.type": "lz4",

@@ -117,7 +117,7 @@ def redrive(plan: Plan, settings: Settings, chosen: Chosen, *, send: bool) -> Re
         found.before.update(each.kind for each in wanted if each.place in done)
         ready = _originals(settings, [each for each in wanted if each.place not in done], found)
         found.ready.update(letter.kind for letter, _ in ready)
-        partitions = {name: each.partitions for name, each in KafkaAdmin(settings).topics().items()}
+        partitions = {found_topic: each.partitions for found_topic, each in KafkaAdmin(settings).topics().items()}
         for start in range(0, len(ready) if resender is not None else 0, AT_ONCE):
             part = ready[start : start + AT_ONCE]
             assert resender is not None
