@@ -95,17 +95,18 @@ class Tokeniser:
         """Replaces values in columns alone, for records that are not passed on as they are.
 
         Args:
-            decoded: The chunk; its tokens stand behind all else in the buffer.
+            decoded: The chunk; its tokens will stand behind all else in the buffer.
             names: Its sensitive columns.
             sure: As of `in_records`.
         """
         slot = np.full((len(names), len(decoded)), -1, np.int64)
         with self._lock:
             token_length = self._look_up(decoded, names, sure, slot)
-            tokens = self._known.tokens[: self._known.count].ravel()
+            used = np.unique(slot[slot >= 0])
+            tokens = self._known.tokens[used].ravel()
         begin = len(decoded.buffer)
         decoded.buffer = np.concatenate([decoded.buffer, tokens, np.zeros(PADDING, np.uint8)])
-        _point(decoded, names, slot, begin + slot * LONGEST_TOKEN, token_length)
+        _point(decoded, names, slot, begin + np.searchsorted(used, slot) * LONGEST_TOKEN, token_length)
 
     def _look_up(self, decoded: Decoded, names: Sequence[str], sure: Bools, slot: Matrix) -> Matrix:
         """Fills in the slots of the columns' values, int64[k, n], and puts the tokens' fingerprints into the columns.
