@@ -167,6 +167,17 @@ def test_no_planted_number_or_address_is_left_anywhere(
     assert any(name.endswith(".snapshot") for name in found)
     assert keys.token(EMAIL.encode()).encode() in found[bench.scores]
 
+    # One of them is erased: not even its token is left where something can be erased; topics go with their retention.
+    person = keys.token(CARDS[1].encode())
+    assert sum(person.encode() in data for data in found.values()) > 4
+    erased = command("erase", CARDS[1], "pipeline.yaml")
+    assert erased.returncode == 0 and "decisions 1" in erased.stdout, erased.stdout + erased.stderr
+    kept = everything(bench, [], [])
+    names = spellings(CARDS[1]) | spellings(person)
+    still = {name for name, data in kept.items() if any(spelling in data for spelling in names)}
+    assert still and still <= bench.admin.topics().keys()
+    assert token in kept["tables of store.db"]
+
     # And it would have been seen: the input has all of it, and dead letters give it back to whoever has the key.
     came = b"\n".join(each.value() for each in read_committed(kafka_settings, bench.pipeline.input.name))
     seen = {each.replace(" ", "").replace("-", "") for each in PLANTED if each not in (EMAIL, LABEL, KEY, CARDS[2])}

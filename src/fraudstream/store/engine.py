@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,12 @@ class Store:
             anchor = append(connection, actor or _user(), action, subject, detail or {})
         note_anchor(self.anchors, self.name, anchor)
 
+    def forget_log(self) -> None:
+        """Empties SQLite's log of writes, in which what was deleted still stands; PostgreSQL keeps its own."""
+        if not self.is_postgresql:
+            with closing(self.engine.raw_connection()) as raw:
+                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     @property
     def _driver(self) -> Any:
         """The driver's module; where it is used directly, as for COPY, its errors come as they are."""
@@ -149,10 +155,13 @@ def _options(url: URL) -> dict[str, Any]:
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
-    """Readers beside one writer; a commit is on disk when it returns; transactions begin where we say."""
+    """Readers beside one writer; a commit is on disk when it returns; transactions begin where we say.
+
+    What is deleted is overwritten: it would else stand in the file's free space until that is used again.
+    """
     connection.isolation_level = None
-    for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"):
-        connection.execute(statement)
+    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {setting}")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -69,6 +69,7 @@ def erase(store: Store, names: Collection[str], digest: str) -> dict[str, int]:
         changed["dead_letters"] = connection.execute(
             delete(dead_letters).where(or_(*_naming(dead_letters, names)))
         ).rowcount
+    store.forget_log()
     return changed
 
 
