@@ -9,13 +9,17 @@ from typing import Any
 import fastavro
 import msgspec
 import numpy as np
+import pytest
 from decoding import now, values_of
 
 from fraudstream.define.pipeline import Format, Pipeline, Topic
+from fraudstream.engine.avro_read import read_avro
+from fraudstream.engine.avro_schema import parse_avro
 from fraudstream.engine.batch import Batch, gather
 from fraudstream.engine.decision_wire import DecisionRecords, decision_schema
 from fraudstream.engine.decode import Decoder
 from fraudstream.engine.decode_framed import FramedDecoder
+from fraudstream.engine.decode_values import Refused
 from fraudstream.engine.event_json import EventWriter
 from fraudstream.engine.event_records import EventRecords, event_schema
 from fraudstream.engine.program import Program
@@ -109,3 +113,16 @@ def test_decisions_in_any_format_hold_tokens_and_no_values() -> None:
     assert [each["decision"]["event_id"] for each in found] == values_of(decoded, "account")
     for record in [*sent, *DecisionRecords(plan, Format.PROTOBUF, 7)(decisions, rows)]:
         assert b"41111111" not in record and b"NORTH" not in record and b"10000000" not in record
+
+
+def test_a_refusal_does_not_say_a_number_that_was_read() -> None:
+    """A card's number where the schema has a choice, a length or an int: the bytes of another schema."""
+    number = 4_111_111_111_111_111
+    for kind in (["null", "string"], "string", "bytes", "int", {"type": "array", "items": "string"}):
+        fields = [{"name": "card", "type": kind}, {"name": "id", "type": "string"}]
+        schema = parse_avro(json.dumps({"type": "record", "name": "R", "fields": fields}))
+        stream = io.BytesIO()
+        fastavro.schemaless_writer(stream, "long", number)
+        with pytest.raises(Refused) as refused:
+            read_avro(stream.getvalue() + b"\0\0", 0, schema)
+        assert str(number) not in refused.value.reason, refused.value.reason

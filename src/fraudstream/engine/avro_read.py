@@ -18,7 +18,8 @@ _MOST_VALUES = 1_000_000
 def read_avro(record: bytes, at: int, schema: AvroType) -> dict[str, Any]:
     """The tree of a record: objects as dict, texts as str, numbers as `Number`, instants as `Instant`.
 
-    A field also stands under each name that it had before, where no other field has it.
+    A field also stands under each name that it had before, where no other field has it. What is refused is said without
+    the numbers that were read: in a record of another schema they may be anything, a card's number, too.
 
     Args:
         record: The bytes.
@@ -103,7 +104,7 @@ class _Reader:
                 count, size = -count, self._long()
             self._items_left -= count
             if self._items_left < 0:
-                raise self.refusal(f"{count} items in a record of {len(self._record)} bytes", began)
+                raise self.refusal(f"more items than the record's {len(self._record)} bytes", began)
             if count == 0:
                 return mapped if kind.kind == "map" else listed
             first = self.at
@@ -114,13 +115,13 @@ class _Reader:
                 else:
                     listed.append(self.value(kind.inner[0], depth + 1))
             if size is not None and size != self.at - first:
-                raise self.refusal(f"a block of {self.at - first} bytes says that it has {size}", began)
+                raise self.refusal(f"a block of {self.at - first} bytes says that it has another size", began)
 
     def _whole(self, kind: AvroType) -> Any:
         began = self.at
         number = self._long()
         if kind.kind == "int" and not -(2**31) <= number < 2**31:
-            raise self.refusal(f"{number} does not fit an int", began)
+            raise self.refusal("a number does not fit an int", began)
         if kind.logical is None:
             return Number(number)
         times, divided = TIMES[kind.logical]
@@ -141,7 +142,7 @@ class _Reader:
         began = self.at
         number = self._long()
         if not 0 <= number < count:
-            raise self.refusal(f"number {number} of {count} {what}", began)
+            raise self.refusal(f"none of the {count} {what} is meant", began)
         return number
 
     def _choice_of_byte(self) -> int:
@@ -154,7 +155,7 @@ class _Reader:
         began = self.at
         length = self._long()
         if length < 0:
-            raise self.refusal(f"a length of {length}", began)
+            raise self.refusal("a length is negative", began)
         return length
 
     def _text(self) -> str:
@@ -167,7 +168,7 @@ class _Reader:
     def _take(self, size: int) -> bytes:
         end = self.at + size
         if end > len(self._record):
-            raise self.refusal(f"{size} bytes are expected and {len(self._record) - self.at} are left")
+            raise self.refusal(f"more bytes are expected than the {len(self._record) - self.at} that are left")
         data = self._record[self.at : end]
         self.at = end
         return data

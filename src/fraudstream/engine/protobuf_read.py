@@ -50,7 +50,7 @@ class ProtobufReader:
 
     def __init__(self, schema: ProtobufSchema, schema_id: int, event: Event) -> None:
         self._schema, self._id, self._event = schema, schema_id, event
-        self._types: dict[tuple[int, ...], tuple[Any, Convert] | Refused] = {}
+        self._types: dict[tuple[int, ...], tuple[Any, Convert]] = {}
 
     def first(self) -> Refused | None:
         """Why records of the schema's first message type cannot be read; None where they can."""
@@ -70,11 +70,10 @@ class ProtobufReader:
         from google.protobuf.message import DecodeError
 
         indexes, at = _indexes(record, at)
-        if indexes not in self._types:
-            self._types[indexes] = self._type(indexes)
-        known = self._types[indexes]
+        known = self._types.get(indexes) or self._type(indexes)
         if isinstance(known, Refused):
             raise known
+        self._types[indexes] = known  # only types there are, or whoever sends many places would fill the memory
         message, convert = known
         try:
             parsed = message.FromString(record[at:])
