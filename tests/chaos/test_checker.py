@@ -52,11 +52,11 @@ def on_the_third(breaking: Callable[[Committer, Any, Any], None], monkeypatch: p
     """Has the third transaction done in another way."""
     real, done = Committer._commit, [0]
 
-    def commit(self: Committer, prepared: Any, metadata: Any) -> int:
+    def commit(self: Committer, prepared: Any, metadata: Any) -> tuple[int, float]:
         done[0] += 1
         if done[0] == 3:
             breaking(self, prepared, metadata)
-            return time.time_ns() // 1_000_000
+            return time.time_ns() // 1_000_000, 0.0
         return real(self, prepared, metadata)
 
     monkeypatch.setattr(Committer, "_commit", commit)
