@@ -17,13 +17,12 @@ import pytest
 from fraudstream.define.decision import ValueList
 from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.pipeline import Pipeline
-from fraudstream.define.write import to_yaml
 from fraudstream.engine.deadletter import original_of
 from fraudstream.schema.event import Field, FieldType
 from fraudstream.settings import Settings
 from fraudstream.testing.luhn import card_numbers, contents_of, passes_luhn, spellings
 from fraudstream.tokens.held import use_keys
-from fraudstream.tokens.keys import read_keys
+from fraudstream.tokens.keys import TokenKeys, read_keys
 from fraudstream.tokens.source import MADE_HERE
 from servers import receiver, syslog
 
@@ -109,12 +108,9 @@ def planted_in(data: bytes) -> set[str]:
     return {each for each in PLANTED if any(spelling in data for spelling in spellings(each))}
 
 
-def test_no_planted_number_or_address_is_left_anywhere(
-    kafka_settings: Settings, tmp_path: Path, unique_id: str, command: Run
-) -> None:
-    (tmp_path / "cards.txt").write_text(f"{CARDS[0]}\n")
-    bench = Workbench(kafka_settings, guarded(), tmp_path, unique_id)
-    bench.file.write_text(to_yaml(bench.pipeline))
+def run_everything(bench: Workbench, command: Run) -> tuple[list[str], list[bytes]]:
+    """Scores what is planted, and keeps and tells of it in every way; returns what was logged, and what was sent on."""
+    folder, broker = bench.folder, ("-b", bench.settings.bootstrap_servers)
     good, wrong, decided = inputs()
     bench.produce(bench.pipeline.input.name, [*good, *wrong], [KEY.encode()] * (len(good) + len(wrong)))
     assert bench.pipeline.labels is not None
@@ -124,48 +120,59 @@ def test_no_planted_number_or_address_is_left_anywhere(
     ]
     bench.produce(bench.pipeline.labels.name, [*(json.dumps(each).encode() for each in labels), LABEL.encode()])
     bench.score_everything()
-
-    logs = [(tmp_path / "scorer.log").read_text()]
+    logs = [(folder / "scorer.log").read_text()]
     with receiver() as hook, syslog() as siem:
-        (tmp_path / "notify.yaml").write_text(
+        (folder / "notify.yaml").write_text(
             "channels: {cases: {kind: webhook, url: '${HOOK}', secret: '${SECRET}', allow_private: true}}\n"
         )
-        (tmp_path / "sinks.yaml").write_text(f"sinks: {{siem: {{kind: cef, url: 'tcp://127.0.0.1:{siem.port}'}}}}\n")
+        (folder / "sinks.yaml").write_text(f"sinks: {{siem: {{kind: cef, url: 'tcp://127.0.0.1:{siem.port}'}}}}\n")
         environ = {"HOOK": f"http://127.0.0.1:{hook.port}/", "SECRET": "x" * 32}
+        until = "--until-caught-up"
         for arguments in (
-            ("sink", "store", "pipeline.yaml"), ("sink", "lake", "pipeline.yaml"),
-            ("sink", "to", "siem", "pipeline.yaml"), ("notify", "pipeline.yaml", "--from-beginning"),
+            ("sink", "store", "pipeline.yaml", until), ("sink", "lake", "pipeline.yaml", until),
+            ("sink", "to", "siem", "pipeline.yaml", until), ("notify", "pipeline.yaml", "--from-beginning", until),
+            ("alerts", "pipeline.yaml", "--from-beginning", "--limit", str(decided - 1)),
         ):  # fmt: skip
-            done = command(*arguments, "--until-caught-up", "-b", kafka_settings.bootstrap_servers, env=environ)
+            done = command(*arguments, *broker, env=environ)
             assert done.returncode == 0, done.stderr
             logs += [done.stdout, done.stderr]
-        said = command(
-            "alerts",
-            "pipeline.yaml",
-            "--from-beginning",
-            "-b",
-            kafka_settings.bootstrap_servers,
-            "--limit",
-            str(decided - 1),
-        )
-        logs += [said.stdout, said.stderr]
-        sent = [*(each.body for each in hook.requests), *(line.encode() for line in siem.lines)]
+        return logs, [*(each.body for each in hook.requests), *(line.encode() for line in siem.lines)]
 
-    found = everything(bench, logs, sent)
+
+def assert_held_tokens(found: dict[str, bytes], keys: TokenKeys) -> None:
+    """What was looked at held the events: all of it knows them by their tokens."""
+    holding = " ".join(sorted(name for name, data in found.items() if keys.token(CARDS[0].encode()).encode() in data))
+    for where in ("fraud-scores", "fraud-alerts", "tables of store.db", "lake/", "sent on", "logs"):
+        assert where in holding, where
+    assert any(name.endswith(".snapshot") for name in found)
+    assert any(keys.token(EMAIL.encode()).encode() in data for data in found.values())
+
+
+def assert_would_be_seen(bench: Workbench, keys: TokenKeys) -> None:
+    """The input has all of it, and dead letters give it back to whoever has the key."""
+    _, wrong, decided = inputs()
+    topic = bench.pipeline.input.name
+    came = b"\n".join(each.value() for each in read_committed(bench.settings, topic))
+    seen = {each.replace(" ", "").replace("-", "") for each in PLANTED if each not in (EMAIL, LABEL, KEY, CARDS[2])}
+    assert seen <= card_numbers(came.replace(b'"', b" "))
+    assert len(bench.decisions()) == decided
+    use_keys(lambda: keys)
+    letters = bench.dead_letters()
+    assert [original_of(each).value for each in letters if each["input"]["topic"] == topic] == wrong
+    assert len(letters) == len(wrong) + 2
+    assert all(original_of(letter).key in (KEY.encode(), None) for letter in letters)
+
+
+def test_no_planted_number_or_address_is_left_anywhere(
+    kafka_settings: Settings, tmp_path: Path, unique_id: str, command: Run
+) -> None:
+    (tmp_path / "cards.txt").write_text(f"{CARDS[0]}\n")
+    bench = Workbench(kafka_settings, guarded(), tmp_path, unique_id)
+    found = everything(bench, *run_everything(bench, command))
     assert {name: planted for name, data in found.items() if (planted := planted_in(data))} == {}
     assert {name: numbers for name, data in found.items() if (numbers := card_numbers(data))} == {}
-
-    # What was looked at held the events: all of it knows them by their tokens.
     keys = read_keys(tmp_path / ".fraudstream" / MADE_HERE, "the test")
-    token = keys.token(CARDS[0].encode()).encode()
-    holding = sorted(name for name, data in found.items() if token in data)
-    assert any(name.endswith("fraud-scores") for name in holding) and any(
-        name.endswith("fraud-alerts") for name in holding
-    )
-    assert any(name.startswith("tables of") for name in holding) and any("lake" in name for name in holding)
-    assert "sent on" in holding and "logs" in holding
-    assert any(name.endswith(".snapshot") for name in found)
-    assert keys.token(EMAIL.encode()).encode() in found[bench.scores]
+    assert_held_tokens(found, keys)
 
     # One of them is erased: not even its token is left where something can be erased; topics go with their retention.
     person = keys.token(CARDS[1].encode())
@@ -176,20 +183,8 @@ def test_no_planted_number_or_address_is_left_anywhere(
     names = spellings(CARDS[1]) | spellings(person)
     still = {name for name, data in kept.items() if any(spelling in data for spelling in names)}
     assert still and still <= bench.admin.topics().keys()
-    assert token in kept["tables of store.db"]
-
-    # And it would have been seen: the input has all of it, and dead letters give it back to whoever has the key.
-    came = b"\n".join(each.value() for each in read_committed(kafka_settings, bench.pipeline.input.name))
-    seen = {each.replace(" ", "").replace("-", "") for each in PLANTED if each not in (EMAIL, LABEL, KEY, CARDS[2])}
-    assert seen <= card_numbers(came.replace(b'"', b" "))
-    assert len(bench.decisions()) == decided
-    use_keys(lambda: keys)
-    letters = bench.dead_letters()
-    originals = [
-        original_of(letter).value for letter in letters if letter["input"]["topic"] == bench.pipeline.input.name
-    ]
-    assert originals == wrong and len(letters) == len(wrong) + 2
-    assert all(original_of(letter).key in (KEY.encode(), None) for letter in letters)
+    assert keys.token(CARDS[0].encode()).encode() in kept["tables of store.db"]
+    assert_would_be_seen(bench, keys)
 
 
 def test_a_scan_finds_numbers_however_they_are_written(tmp_path: Path) -> None:
