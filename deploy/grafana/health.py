@@ -116,18 +116,24 @@ def throughput() -> list[Json]:
             prom(f"sum by (stage) (rate({stages}_sum{{{busy}}}[$__rate_interval]))", "{{stage}}"),
             unit="percentunit",
             stacked=True,
+            width=6,
             about="What part of the time the loop spends in each stage; `commit` waits for Kafka.",
         ),
-        series(
-            "Stage p99",
-            prom(quantile(0.99, stages, busy, "stage"), "{{stage}}"),
-            unit="s",
-            about="How long each stage took for a batch, all but one of a hundred.",
+        *(
+            series(
+                f"Stage p{percent}",
+                prom(quantile(percent / 100, stages, busy, "stage"), "{{stage}}"),
+                unit="s",
+                width=6,
+                about=f"How long each stage took for a batch; {percent} of a hundred batches took no longer.",
+            )
+            for percent in (50, 99)
         ),
         series(
             "Records in a transaction",
             prom(quantile(0.5, "fraudstream_transaction_records", OF_SCORERS), "p50"),
             prom(quantile(0.99, "fraudstream_transaction_records", OF_SCORERS), "p99"),
+            width=6,
             about="Few under little traffic, more where there is a backlog.",
         ),
     ]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from html import escape
+from typing import Any
 
 NAMED = {
     "green": "#73bf69", "yellow": "#f2cc0c", "orange": "#ff9830", "red": "#f2495c", "blue": "#5794f2",
@@ -17,7 +18,20 @@ PALETTE = (
 )  # fmt: skip
 
 Points = Sequence[tuple[float, float]]
+"""Epoch seconds and values."""
+Ranks = Sequence[tuple[str, Sequence[float]]]
+"""A name and its values."""
 Shown = Callable[[float], str]
+
+
+def colour_of(name: str, place: int, overrides: Sequence[Mapping[str, Any]]) -> str:
+    """The colour of a series: that which the panel gives its name, else the palette's next."""
+    for override in overrides:
+        if override["matcher"]["options"] == name:
+            for each in override["properties"]:
+                if each["id"] == "color":
+                    return NAMED[each["value"]["fixedColor"]]
+    return PALETTE[place % len(PALETTE)]
 
 
 def shown_as(unit: str, decimals: int | None = None) -> Shown:
@@ -42,8 +56,6 @@ def shown_as(unit: str, decimals: int | None = None) -> Shown:
         if unit in ("bytes", "Bps"):
             names = ("B", "KiB", "MiB", "GiB") if unit == "bytes" else ("B/s", "kB/s", "MB/s", "GB/s")
             return scaled(value, 1_024 if unit == "bytes" else 1_000, names)
-        if unit == "dateTimeAsLocal":
-            return f"{datetime.fromtimestamp(value):%Y-%m-%d %H:%M:%S}"
         return scaled(value, 1_000, ("", "K", "Mil", "Bil"))
 
     return show
@@ -137,10 +149,6 @@ def heat(
         if math.isfinite(edge) and row % 4 == 3:
             parts.append(_text(frame.left - 6, frame.y(row + 1) + 4, f"{edge:g}", "end"))
     return _svg(size, parts)
-
-
-Ranks = Sequence[tuple[str, Sequence[float]]]
-"""A name and its values."""
 
 
 def lying_bars(
@@ -329,13 +337,3 @@ def _text(x: float, y: float, text: str, anchor: str, colour: str = "#8e8ea0") -
 
 def _svg(size: tuple[int, int], parts: Sequence[str]) -> str:
     return f'<svg width="{size[0]}" height="{size[1]}" viewBox="0 0 {size[0]} {size[1]}">{"".join(parts)}</svg>'
-
-
-def colour_of(name: str, place: int, overrides: Sequence[Mapping[str, object]]) -> str:
-    """The colour of a series: that which the panel gives its name, else the palette's next."""
-    for override in overrides:
-        if override["matcher"]["options"] == name:  # type: ignore[index]
-            for each in override["properties"]:  # type: ignore[attr-defined]
-                if each["id"] == "color":
-                    return NAMED[each["value"]["fixedColor"]]
-    return PALETTE[place % len(PALETTE)]

@@ -66,6 +66,7 @@ class Scene:
         self._environ = clean | secrets
         self.store = connect(load_settings(environ={"FRAUDSTREAM_STORE_URL": store_url}, folder=folder))
         self._started: list[subprocess.Popen[bytes]] = []
+        self._scorer: tuple[subprocess.Popen[bytes], tuple[str, ...]] | None = None
         self._told = _Told(("127.0.0.1", 0), _Handler)
         threading.Thread(target=self._told.serve_forever, daemon=True).start()
         self.prometheus: PrometheusServer | None = None
@@ -93,7 +94,6 @@ class Scene:
         file = str(self.bench.file)
         self._write_notifications()
         ports = []
-        self._scorer = len(self._started)
         for arguments in (
             ("run", file),
             ("sink", "store", file),
@@ -101,7 +101,9 @@ class Scene:
             ("monitor", file, "--watch", "--every", "1s", "--labels-over", "10m", "--label-delay", label_delay),
         ):
             ports.append(_free_port())
-            self._begin(*arguments, "--metrics-port", str(ports[-1]))
+            given = (*arguments, "--metrics-port", str(ports[-1]))
+            process = self._begin(*given)
+            self._scorer = self._scorer or (process, given)
         configuration = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
         configuration["global"] = {"scrape_interval": f"{scrape_s}s", "evaluation_interval": f"{scrape_s}s"}
         configuration["rule_files"] = [str(ROOT / "deploy/prometheus" / name) for name in configuration["rule_files"]]
@@ -131,10 +133,11 @@ class Scene:
 
     def restart_scorer(self) -> None:
         """As for a roll-out."""
-        scorer = self._started[self._scorer]
-        scorer.terminate()
-        assert scorer.wait(30) == 0, self.log()
-        self._begin(*[str(each) for each in scorer.args][1:-2])  # type: ignore[union-attr]
+        assert self._scorer is not None
+        process, arguments = self._scorer
+        process.terminate()
+        assert process.wait(30) == 0, self.log()
+        self._begin(*arguments)
 
     def work_cases(self, count: int) -> None:
         """Somebody opens cases of alerts, takes some and closes some."""
@@ -150,7 +153,7 @@ class Scene:
             if number % 3 == 2:
                 close(self.store, case.case_id, (Verdict.FRAUD, Verdict.LEGITIMATE)[number % 4 == 0])
 
-    def wait_for(self, *metrics: str, timeout_s: float = 30) -> None:
+    def wait_for(self, *metrics: str, timeout_s: float = 60) -> None:
         """Waits until Prometheus has scraped these."""
         assert self.prometheus is not None
         deadline = time.monotonic() + timeout_s

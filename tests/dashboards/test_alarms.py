@@ -239,6 +239,7 @@ def test_the_rules_and_the_configuration_are_sound() -> None:
         assert done.returncode == 0, done.stderr + done.stdout
 
 
+@pytest.mark.slow
 def test_each_alarm_goes_off_alone_on_its_condition_and_none_where_all_is_well(tmp_path: Path) -> None:
     tests = [as_promtool_takes_it("healthy", HEALTHY, None)]
     tests += [as_promtool_takes_it(case.alert, HEALTHY | case.series, case) for case in CASES]
