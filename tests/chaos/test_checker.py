@@ -156,7 +156,7 @@ def out_of_order(monkeypatch: pytest.MonkeyPatch, _: StreamLoop, __: Settings) -
 
 def letters_cut(monkeypatch: pytest.MonkeyPatch, _: StreamLoop, __: Settings) -> None:
     real = outputs.dead_letter
-    monkeypatch.setattr(outputs, "dead_letter", lambda *given: real(*given[:-2], (given[-2] or b"x")[:-1], given[-1]))
+    monkeypatch.setattr(outputs, "dead_letter", lambda *given: real(*given[:6], (given[6] or b"x")[:-1], *given[7:]))
 
 
 def another_model(monkeypatch: pytest.MonkeyPatch, _: StreamLoop, __: Settings) -> None:
