@@ -162,6 +162,7 @@ def test_an_interrupted_live_run_ends_well_and_says_how_much_it_sent(
 
 
 @pytest.mark.kafka
+@pytest.mark.skipif(not HANDBOOK.exists(), reason="the third-party data is not here")
 def test_a_third_party_history_arrives_in_order_with_its_labels_and_without_its_truth(
     fraudstream: Run, kafka_settings: Settings, new_topic: Callable[..., str]
 ) -> None:
