@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from fraudstream.kafka.jars import cache_folder, locked
@@ -39,6 +40,15 @@ def program(name: str) -> Path:
         if not folder.exists():
             _unpack(folder)
     return folder / "usr" / "bin" / name
+
+
+def promtool(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs it, with a text as its input; skips the test where it cannot be had."""
+    try:
+        tool = program("promtool")
+    except CannotBeHad as reason:
+        pytest.skip(str(reason))
+    return subprocess.run([str(tool), *arguments], input=given, capture_output=True, text=True, check=False)
 
 
 def _unpack(folder: Path) -> None:

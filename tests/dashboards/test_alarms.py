@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ import pytest
 import yaml
 from project import ROOT
 
-from prometheus import CannotBeHad, program
+from prometheus import promtool
 
 FOLDER = ROOT / "deploy" / "prometheus"
 RULES = [rule for group in yaml.safe_load((FOLDER / "alarms.yml").read_text())["groups"] for rule in group["rules"]]
@@ -264,12 +263,3 @@ def as_promtool_takes_it(name: str, series: dict[str, str], case: Case | None) -
             {"eval_time": "120m", "alertname": alert, "exp_alerts": expected} for alert, expected in fired.items()
         ],
     }
-
-
-def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs it; skips where it cannot be had."""
-    try:
-        tool = program("promtool")
-    except CannotBeHad as reason:
-        pytest.skip(str(reason))
-    return subprocess.run([str(tool), *arguments], capture_output=True, text=True, check=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -15,7 +14,7 @@ from project import ROOT
 from prometheus_client.parser import text_string_to_metric_families
 
 from fraudstream.telemetry.exporter import Exporter, Watched
-from prometheus import program
+from prometheus import promtool
 
 
 class Answer(NamedTuple):
@@ -74,8 +73,7 @@ class Scraped:
 
     def assert_sound(self) -> None:
         """`promtool check metrics` has no complaint."""
-        tool = [str(program("promtool")), "check", "metrics"]
-        done = subprocess.run(tool, input=self.text, capture_output=True, text=True, check=False)
+        done = promtool("check", "metrics", given=self.text)
         assert done.returncode == 0 and not done.stderr, done.stderr
 
 
