@@ -120,12 +120,12 @@ for _name, _function in {
 
 def check_the_scan() -> None:
     """Adapt what only the compiled scan can do; called once its modules are imported."""
-    from fraudstream.engine import decode
+    from fraudstream.engine import decode_cells
     from fraudstream.engine.kernels import json_scan, json_text, scan_memory
 
     plain_hash = json_text.hash_bytes
     # NumPy refuses to make a negative number unsigned, the compiler does not.
     wrapped = lambda buffer, i, length, seed: plain_hash(buffer, i, length, np.uint64(seed % 2**64))  # noqa: E731
     json_scan.hash_bytes = wrapped
-    for module in (decode, scan_memory):
+    for module in (decode_cells, scan_memory):
         module.address = REGIONS.add

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import msgspec
 
@@ -28,8 +29,10 @@ def _said(value: object) -> object:
     definition was written: in a file, or in Python.
     """
     if isinstance(value, msgspec.Struct):
-        members = [(field, getattr(value, field.name)) for field in msgspec.structs.fields(type(value))]
-        return {field.name: _said(given) for field, given in members if given != _default(field)}
+        names, defaults = value.__struct_fields__, value.__struct_defaults__
+        defaults = (msgspec.NODEFAULT,) * (len(names) - len(defaults)) + defaults
+        members = zip(names, (getattr(value, name) for name in names), defaults, strict=True)
+        return {name: _said(given) for name, given, default in members if given != _made(default)}
     if isinstance(value, tuple | list):
         return [_said(each) for each in value]
     if isinstance(value, dict):
@@ -37,8 +40,9 @@ def _said(value: object) -> object:
     return value
 
 
-def _default(field: msgspec.structs.FieldInfo) -> object:
-    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+def _made(default: Any) -> object:
+    """A default as msgspec keeps it: of an empty list or dict what makes one."""
+    return default.factory() if hasattr(default, "factory") else default
 
 
 def describe_stored(stored: Stored) -> str:
