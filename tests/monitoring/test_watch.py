@@ -8,16 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.models.registry import Registry
 from fraudstream.monitoring.measure import DAY_MS, Periods
 from fraudstream.monitoring.skew import SkewCheck, Skewed
 from fraudstream.monitoring.watch import Report, Watch
+from fraudstream.plan.compile import plan_of
 from fraudstream.plan.plan import Plan
-from runner.small import START_MS, label
+from runner.small import START_MS, event, label
 
 from .decided import decide, keep_model, payments, watched_plan
 
+AMOUNTS = (200.0, 2.0, 90.0, 100.0, 110.0, 120.0)
 COUNT = 600
 PERIODS = Periods(over_ms=DAY_MS, labels_over_ms=30 * DAY_MS, label_delay_ms=3_600_000)
 
@@ -135,3 +139,27 @@ def test_features_of_labels_are_right_wherever_the_label_can_have_come(plan: Pla
     assert skew_of(plan, decisions, told).differing == 0
     without = skew_of(plan, decisions)
     assert set(without.features) == {"shop_frauds"} and without.differing > 50
+
+
+def test_a_mean_without_known_frauds_is_no_skew_where_some_of_the_labels_had_come() -> None:
+    """Without one of two frauds it lies beyond both ends. Where no label is on its way, it has to be right."""
+    clean = Feature(name="card_clean_mean", kind=FeatureKind.MEAN, of="amount", by=("card",), over="1d", clean=True)
+    usual = watched_plan().pipeline
+    plan = plan_of(replace(usual, features=(*usual.features, clean)))
+    values = [event(number, START_MS + number * 60_000, amount=amount) for number, amount in enumerate(AMOUNTS)]
+    at_ms = START_MS + 3 * 60_000  # the fourth knows of the first fraud, and the next of both
+    told = [label(0, True, at_ms - 1), label(1, True, at_ms + 1)]
+    decisions = decide(plan, values, told)
+    means = [json.loads(each)["decision"]["features"]["card_clean_mean"] for each in decisions]
+    assert means[3] < np.mean(AMOUNTS[2:4]) < np.mean(AMOUNTS[:4])
+
+    def differing(decisions: Sequence[bytes]) -> int:
+        watch = Watch(plan, None, PERIODS, 10**6, SkewCheck(plan, complete=True))
+        watch.add(decisions, told, np.full(2, at_ms))
+        skewed = watch.report().skewed
+        assert skewed is not None and skewed.checked == len(AMOUNTS)
+        return skewed.differing
+
+    assert differing(decisions) == 0
+    forged = decisions[4].replace(b'"card_clean_mean":', b'"card_clean_mean":1')
+    assert differing([*decisions[:4], forged, decisions[5]]) == 1

@@ -28,6 +28,8 @@ CHUNK = 8_192
 SLACK_MS = 10_000
 """A label that reached Kafka this long before a decision may or may not have been known to it."""
 _FIRST = 1_000
+_STEADY = (FeatureKind.LABEL_COUNT, FeatureKind.LABEL_RATE)
+"""With each label that a fraud becomes known by they grow."""
 _LONG_AGO, _NEVER = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
@@ -52,8 +54,10 @@ class Skewed(msgspec.Struct, frozen=True, kw_only=True):
 class SkewCheck:
     """Computes features again as decisions come, in the order in which they were decided.
 
-    The place of labels among events is not on record. A feature that rests on labels is taken for right between its
-    values with all labels as early, and with all as late, as they can have come.
+    The place of labels among events is not on record. So features are computed twice, with all labels as early and with
+    all as late as they can have come. Where the two differ, a rate or count of labels is taken for right between them.
+    Other features that rest on labels, such as a mean without known frauds, may be anything where some have come and
+    others not: nothing can be said of them there.
 
     Args:
         plan: The pipeline.
@@ -67,6 +71,7 @@ class SkewCheck:
         runs = 2 if plan.label_retention_ms else 1
         self._runs = [_Run(self._program.new_state(), late=place > 0) for place in range(runs)]
         self._uncertain = _resting_on_labels(plan)
+        self._steady = {feature.name for feature in plan.features if feature.kind in _STEADY}
         self._settled_ms = _NEVER
         self._looks_back_ms = max(
             [2 * plan.dedup_ms, plan.label_retention_ms, *(log.retention_ms for log in plan.logs)], default=0
@@ -181,8 +186,12 @@ class SkewCheck:
             name
             for name, value in logged.items()
             if not any(_same(other.get(name), value) for other in others)
-            and not (name in self._uncertain and _between(value, [other.get(name) for other in others]))
+            and not (name in self._uncertain and self._may_be(name, value, [other.get(name) for other in others]))
         ]
+
+    def _may_be(self, name: str, value: Any, ends: list[Any]) -> bool:
+        """Whether some of the labels between the earliest and the latest could have given the value."""
+        return _between(value, ends) if name in self._steady else any(end != ends[0] for end in ends)
 
 
 class _Run:
