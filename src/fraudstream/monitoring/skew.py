@@ -55,9 +55,9 @@ class SkewCheck:
     """Computes features again as decisions come, in the order in which they were decided.
 
     The place of labels among events is not on record. So features are computed twice, with all labels as early and with
-    all as late as they can have come. Where the two differ, a rate or count of labels is taken for right between them.
-    Other features that rest on labels, such as a mean without known frauds, may be anything where some have come and
-    others not: nothing can be said of them there.
+    all as late as they can have come. A rate or count of labels is taken for right between the two. Other features that
+    rest on labels, such as a mean without known frauds, may be anything where some have come and others not: nothing
+    can be said of them while labels are on their way.
 
     Args:
         plan: The pipeline.
@@ -159,12 +159,16 @@ class SkewCheck:
         partition = np.array([each.partition for each in chunk], np.int32)
         offset = np.array([each.offset for each in chunk], np.int64)
         batch = Batch.of(decoded, self._plan.pipeline.input.name, partition, offset)
-        texts = []
+        texts, known = [], []
         for run in self._runs:
-            found = self._program.featurize(run.state, batch, run.due(event_at_ms, decided_at_ms))
+            due = run.due(event_at_ms, decided_at_ms)
+            known.append(run.handed_out + np.searchsorted(due.position, np.arange(len(batch)), side="right"))
+            run.handed_out += len(due.position)
+            found = self._program.featurize(run.state, batch, due)
             writer = RecordWriter(np.arange(len(batch)))
             write_features(writer, {each.name: found.columns[each.name] for each in self._plan.features}, batch)
             texts.append(writer.write())
+        settled = known[0] == known[-1]  # with each decision no label can both have come and not
         mine = self._plan.versions.pipeline
         for row, each in enumerate(chunk):
             if each.pipeline != mine or each.event_at_ms < self._sure_from_ms:
@@ -174,24 +178,21 @@ class SkewCheck:
             computed = [text[row] for text in texts]
             if each.features in computed:
                 continue
-            names = self._differences(each.features, computed)
+            names = self._differences(each.features, computed, settled=bool(settled[row]))
             if names:
                 self._differing += 1
                 self._of_feature.update(names)
                 self._first = self._first or f"{each.partition}/{each.offset}"
 
-    def _differences(self, recorded: bytes, computed: list[bytes]) -> list[str]:
+    def _differences(self, recorded: bytes, computed: list[bytes], *, settled: bool) -> list[str]:
         logged, *others = (orjson.loads(text) for text in (recorded, *computed))
         return [
             name
             for name, value in logged.items()
             if not any(_same(other.get(name), value) for other in others)
-            and not (name in self._uncertain and self._may_be(name, value, [other.get(name) for other in others]))
+            and not (name in self._steady and _between(value, [other.get(name) for other in others]))
+            and (settled or name in self._steady or name not in self._uncertain)
         ]
-
-    def _may_be(self, name: str, value: Any, ends: list[Any]) -> bool:
-        """Whether some of the labels between the earliest and the latest could have given the value."""
-        return _between(value, ends) if name in self._steady else any(end != ends[0] for end in ends)
 
 
 class _Run:
@@ -203,6 +204,7 @@ class _Run:
         self._arrived_ms = np.empty(0, np.int64)
         self._labels = Labels.none()
         self._newest_event_ms = self._newest_decided_ms = _LONG_AGO
+        self.handed_out = 0
 
     def add(self, decoded: DecodedLabels, arrived_ms: Int64s) -> None:
         """Takes note of labels and their Kafka timestamps."""
