@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -56,20 +56,25 @@ def kafka_settings(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Set
     return load_settings({"bootstrap_servers": broker}, environ={}, folder=tmp_path_factory.mktemp("project"))
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A real PostgreSQL server; `postgres.create("name")` makes an empty database and gives its address."""
-    from postgres import CannotBeHad, PostgresServer
-
+def _served(make: Callable[[], Any], cannot_be_had: type[Exception]) -> Iterator[Any]:
+    """A server while tests use it; they are skipped where it cannot be had."""
     try:
-        server = PostgresServer()
-    except CannotBeHad as reason:
+        server = make()
+    except cannot_be_had as reason:
         pytest.skip(str(reason))
     try:
         server.start()
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server; `postgres.create("name")` makes an empty database and gives its address."""
+    from postgres import CannotBeHad, PostgresServer
+
+    yield from _served(PostgresServer, CannotBeHad)
 
 
 @pytest.fixture(scope="session")
@@ -77,15 +82,7 @@ def registry() -> Iterator[RegistryServer]:
     """A real schema registry; `registry.url` is its address."""
     from registry import CannotBeHad, RegistryServer
 
-    try:
-        server = RegistryServer()
-    except CannotBeHad as reason:
-        pytest.skip(str(reason))
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+    yield from _served(RegistryServer, CannotBeHad)
 
 
 @pytest.fixture

@@ -34,10 +34,14 @@ class StoreSource(Lines):
     def __init__(self, settings: Settings, plan: Plan) -> None:
         store, pipeline = open_store(settings), plan.pipeline
         wanted = (
-            select(cast(decisions.c.event, Text), decisions.c.event_at)
+            select(
+                cast(decisions.c.event, Text),
+                decisions.c.event_at,
+                decisions.c.input_offset,
+                decisions.c.input_partition,
+            )
             .where(decisions.c.pipeline == pipeline.name, decisions.c.input_topic == pipeline.input.name)
             .order_by(decisions.c.input_offset, decisions.c.input_partition, decisions.c.decided_at)
-            .add_columns(decisions.c.input_offset, decisions.c.input_partition)
         )
         lines: list[bytes] = []
         at_ms: list[int] = []
