@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,7 +29,9 @@ from fraudstream.pipelines import SHIPPED, find_pipeline
 from fraudstream.plan.compile import plan_of
 from fraudstream.state.ids import Labels
 from fraudstream.tokens.held import use_keys
+from fraudstream.tokens.keyfile import change_keys, make_keys, read_keys
 from fraudstream.tokens.keys import TokenKeys
+from fraudstream.tokens.secret import Secret
 
 ROWS, CHUNK, RUNS = 40_960, 8_192, 7
 NOW_MS = 1_795_377_600_000
@@ -96,15 +99,40 @@ def compared(what: Callable[[Pipeline, list[Records]], Callable[[], None]], chun
     return found | {"tokens_over_plain": round(best["tokens"] / best["plain"], 2)}
 
 
+def forgetting(count: int) -> dict[str, Any]:
+    """What it takes a key file to forget a value after another, and what it costs afterwards."""
+    values = [str(4_000_000_000_000_000 + number).encode() for number in range(ROWS)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "keys.toml"
+        make_keys(path)
+        before, started = path.stat().st_size, time.perf_counter()
+        for value in values[:count]:
+            change_keys(path, lambda _, secret, value=value: secret.without(value))  # type: ignore[misc]
+        took_s, started = time.perf_counter() - started, time.perf_counter()
+        keys = read_keys(path, "the benchmark")
+        read_s, started = time.perf_counter() - started, time.perf_counter()
+        for value in values[count:]:
+            keys.token(value)
+        token_us = (time.perf_counter() - started) / (ROWS - count) * 1e6
+        return {
+            "values": count,
+            "kilobytes_each": round((path.stat().st_size - before) / count / 1e3, 1),
+            "ms_each": round(took_s / count * 1e3, 1),
+            "read_ms": round(read_s * 1e3, 1),
+            "token_us": round(token_us, 2),
+        }
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="The file to write; printed unless given.")
     options = parser.parse_args(arguments)
-    use_keys(lambda: TokenKeys("bench", {"bench": bytes(range(32))}))
+    use_keys(lambda: TokenKeys("bench", {"bench": Secret.of(bytes(range(32)))}))
     result: dict[str, Any] = {"events": ROWS, "chunk": CHUNK}
     for name, new_cards in (("thousand_cards", False), ("new_card_each", True)):
         chunks = events(new_cards)
         result[name] = {"decode": compared(decoding, chunks), "decide": compared(scoring, chunks)}
+    result["forgotten"] = [forgetting(count) for count in (1, 1_000)]
     text = json.dumps(result, indent=1) + "\n"
     if options.out is None:
         print(text, end="")

@@ -15,12 +15,13 @@ import pytest
 from fraudstream.settings import Settings, load_settings
 from fraudstream.tokens.held import use_keys
 from fraudstream.tokens.keys import TokenKeys
+from fraudstream.tokens.secret import Secret
 
 if TYPE_CHECKING:
     from postgres import PostgresServer
     from registry import RegistryServer
 
-TOKEN_KEYS = TokenKeys("test", {"test": b"a secret that is none, for tests"})
+TOKEN_KEYS = TokenKeys("test", {"test": Secret.of(b"a secret that is none, for tests")})
 use_keys(lambda: TOKEN_KEYS)  # test files make decoders while they are imported
 
 

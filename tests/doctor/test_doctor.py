@@ -27,7 +27,7 @@ from fraudstream.pipelines import find_plan
 from fraudstream.settings import Settings, load_settings
 from fraudstream.store.engine import connect
 from fraudstream.store.migrate import upgrade
-from fraudstream.tokens.keys import make_keys
+from fraudstream.tokens.keyfile import make_keys
 from runner import small, tiny_model
 from runner.workbench import Workbench
 

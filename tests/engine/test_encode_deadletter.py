@@ -12,6 +12,7 @@ from fraudstream.engine.deadletter import LARGEST_VALUE, Original, dead_letter, 
 from fraudstream.engine.reject import Reject, RejectClass
 from fraudstream.errors import SettingError
 from fraudstream.tokens.keys import TokenKeys
+from fraudstream.tokens.secret import Secret
 
 REJECT = Reject(3, RejectClass.NOT_UTF8, "Byte 0 is \u201cwrong\u201d \ud800.")
 
@@ -54,7 +55,7 @@ def test_what_may_hold_a_card_number_is_sealed_and_opens_again(token_keys: Token
         original_of({**letter, "input": {**letter["input"], "offset": 78}})
 
 
-@pytest.mark.parametrize("keys", [None, TokenKeys("test", {"test": b"a secret that is none, for tests"})])
+@pytest.mark.parametrize("keys", [None, TokenKeys("test", {"test": Secret.of(b"a secret that is none, for tests")})])
 def test_the_original_of_a_dead_letter_is_the_record(keys: TokenKeys | None) -> None:
     for key, value in ((None, None), (b"", b""), (b"k", b"\xff" * (LARGEST_VALUE + 1))):
         letter = json.loads(dead_letter(REJECT, "payments", 2, 77, 1_700, key, value, "p", keys))

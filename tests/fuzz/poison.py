@@ -13,9 +13,11 @@ from fraudstream.engine.reject import RejectClass
 from fraudstream.schema.event import Event, Field, FieldType, TimeFormat
 from fraudstream.tokens.held import use_keys
 from fraudstream.tokens.keys import TokenKeys
+from fraudstream.tokens.secret import Secret
 
 NOW_MS = 1_795_377_600_000
-use_keys(lambda: TokenKeys("test", {"test": b"a secret that is none, for tests"}))  # one of the fields is sensitive
+SECRET = Secret.of(b"a secret that is none, for tests")
+use_keys(lambda: TokenKeys("test", {"test": SECRET}))  # one of the fields is sensitive
 
 EVERY_TYPE = Event(
     fields=(

@@ -15,6 +15,7 @@ from fraudstream.plan.identity import digest
 from fraudstream.schema.types import STRING
 from fraudstream.tokens.held import use_keys
 from fraudstream.tokens.keys import TokenKeys
+from fraudstream.tokens.secret import Secret
 
 SENSITIVE = ("card: string", "card: {type: string, sensitive: true}")
 DEVICE = ("device: string?", "device: {type: string?, sensitive: true}")
@@ -73,7 +74,7 @@ def test_a_list_is_known_by_tokens(token_keys: TokenKeys) -> None:
         True,
         False,
     ]
-    use_keys(lambda: TokenKeys("other", {"other": bytes(32)}))
+    use_keys(lambda: TokenKeys("other", {"other": Secret.of(bytes(32))}))
     assert planned(SENSITIVE, ("[c1]", f"['{CARD}', x]")).versions.lists != plan.versions.lists
 
 

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from fraudstream.pipelines import find_plan
 from fraudstream.runner.redrive import Chosen, redrive
 from fraudstream.settings import Settings
 from fraudstream.tokens.held import use_keys
-from fraudstream.tokens.keys import TokenKeys, read_keys
+from fraudstream.tokens.keyfile import read_keys
+from fraudstream.tokens.keys import TokenKeys
+from fraudstream.tokens.secret import Secret
 from fraudstream.tokens.source import MADE_HERE
 
 from .small import START_MS, event, label, pipeline, scorer
@@ -28,8 +31,8 @@ from .workbench import PROGRAM, Workbench
 
 pytestmark = pytest.mark.kafka
 
-CARD = "4111111111111111"
-FIRST = {"k1": b"1" * 32}
+CARD, PERSON = "4111111111111111", "378282246310005"
+FIRST = {"k1": Secret.of(b"1" * 32)}
 
 
 def guarded() -> Pipeline:
@@ -69,7 +72,7 @@ def test_histories_lists_and_labels_go_on_under_a_new_key(
     kafka_settings: Settings, tmp_path: Path, unique_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The state is rebuilt from the log; decisions made before stay as they are, and keep the old key's tokens."""
-    old, new = TokenKeys("k1", FIRST), TokenKeys("k2", FIRST | {"k2": b"2" * 32})
+    old, new = TokenKeys("k1", FIRST), TokenKeys("k2", FIRST | {"k2": Secret.of(b"2" * 32)})
     use_keys(lambda: old)
     bench = Workbench(kafka_settings, guarded(), tmp_path, unique_id)
     topic = bench.pipeline.input.name
@@ -109,7 +112,7 @@ def test_sealed_letters_are_sent_again_under_another_key(
     kafka_settings: Settings, tmp_path: Path, unique_id: str
 ) -> None:
     """As they came, with their keys; then decided under the new key."""
-    old, new = TokenKeys("k1", FIRST), TokenKeys("k2", FIRST | {"k2": b"2" * 32})
+    old, new = TokenKeys("k1", FIRST), TokenKeys("k2", FIRST | {"k2": Secret.of(b"2" * 32)})
     use_keys(lambda: old)
     bench = Workbench(kafka_settings, guarded(), tmp_path, unique_id)
     came = event(1, card=CARD).replace(b'"card"', b'"pan"')
@@ -140,3 +143,35 @@ def test_a_scorer_on_this_machine_makes_its_own_key_and_tells_of_it(
     assert secret not in log and CARD not in log
     (decided,) = bench.decisions()
     assert decided["event"]["card"] == read_keys(path, "the test").token(CARD.encode())  # type: ignore[index]
+
+
+def test_decisions_and_letters_of_who_was_erased_are_told_from_wrong_ones(
+    kafka_settings: Settings, tmp_path: Path, unique_id: str
+) -> None:
+    """A scorer goes on from its snapshot, with a history that begins anew; other cards' histories go on."""
+    bench = Workbench(kafka_settings, guarded(), tmp_path, unique_id)
+    topic = bench.pipeline.input.name
+    bench.produce(topic, [event(0, card=PERSON), event(1, card="c2"), b'{"card":"' + PERSON.encode(), b'{"card":"c2"'])
+    bench.score_everything()
+    path = tmp_path / ".fraudstream" / MADE_HERE
+    before = read_keys(path, "the test")
+    program = partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True)
+    broker = ("-b", bench.settings.bootstrap_servers)
+    erased = program([str(PROGRAM), "erase", PERSON, "pipeline.yaml", "--json", *broker])
+    assert json.loads(erased.stdout)["forgotten"] == {"keys": before.held, "sealed": 1}, erased.stderr
+
+    bench.produce(topic, [event(2, card=PERSON), event(3, card="c2")])
+    bench.score_everything()
+    decided = bench.decisions()
+    assert [each["decision"]["features"]["card_count"] for each in decided] == [1, 1, 1, 2]
+    now = read_keys(path, "the test").token(PERSON.encode())
+    assert [each["event"]["card"] for each in decided][::2] == [before.token(PERSON.encode()), now]
+
+    use_keys(lambda: read_keys(path, "the test"))
+    found = redrive(find_plan(bench.file), bench.settings, Chosen(), send=False)
+    assert (sum(found.erased.values()), sum(found.ready.values())) == (1, 1)
+    counted = program([str(PROGRAM), "redrive", "pipeline.yaml", *broker])
+    assert "1 cannot be opened any more" in counted.stderr
+    proved = program([str(PROGRAM), "prove", "e0", "--pipeline", "pipeline.yaml", *broker])
+    assert proved.returncode == 1 and "the token of event.card on record is forgotten" in proved.stderr, proved.stdout
+    assert program([str(PROGRAM), "prove", "e3", "--pipeline", "pipeline.yaml", *broker]).returncode == 0

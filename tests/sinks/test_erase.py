@@ -17,7 +17,7 @@ from fraudstream.store.bulk import insert_rows
 from fraudstream.store.erase import traces
 from fraudstream.store.retention import prune
 from fraudstream.store.tables import audit, dead_letters, decisions, labels, notification_alerts, notifications
-from fraudstream.tokens.keys import add_key, make_keys, read_keys
+from fraudstream.tokens.keyfile import add_key, make_keys, read_keys
 from runner.small import START_MS
 
 from .keeping import decided, made, rows, target_of

@@ -196,6 +196,20 @@ def _print(event_id: str, decision: Decision, past: Past, proof: Proof) -> None:
         for each in record.differences:
             print(f"              {each.path}: recorded {_shown(each.recorded)}, computed {_shown(each.computed)}")
     print("proved: every byte is the same" if proof.holds else "not proved: computed again it is another record")
+    for path in _erased(proof):
+        show_note(f"note: the token of {path} on record is forgotten; whom it stood for was erased since")
+
+
+def _erased(proof: Proof) -> list[str]:
+    """Where another token stands under the same key: a key makes another one only of what it has forgotten."""
+    from fraudstream.tokens.keys import key_of
+
+    return [
+        each.path
+        for record in proof.compared[:1]
+        for each in record.differences
+        if key_of(each.recorded) is not None and key_of(each.recorded) == key_of(each.computed)
+    ]
 
 
 def _shown(value: object) -> str:

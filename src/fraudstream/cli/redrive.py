@@ -54,7 +54,7 @@ def command(
     chosen = Chosen(_classes(classes or []), since_ms, until_ms, frozenset(map(_place, at or [])))
     found = redrive(plan, settings, chosen, send=send)
     if as_json:
-        parts = {"chosen": found.chosen, "before": found.before, "ready": found.ready}
+        parts = {"chosen": found.chosen, "before": found.before, "ready": found.ready, "erased": found.erased}
         gone = ["/".join(map(str, place)) for place in sorted(found.gone)]
         show_json({**{name: dict(each) for name, each in parts.items()}, "gone": gone, "sent": len(found.sent)})
         return
@@ -71,6 +71,8 @@ def command(
         )
     if len(found.gone) > _SHOWN:
         show_note(f"note: … and {len(found.gone) - _SHOWN:,} more")
+    if found.erased:
+        show_note(f"note: {found.erased.total():,} cannot be opened any more: they named persons who were erased")
     if not send and found.ready:
         show_note("nothing was sent; do so with --send")
 

@@ -44,11 +44,11 @@ def new_key(
 
     Scorers build their state anew from the log when they start with another key.
     """
-    from fraudstream.tokens.keys import add_key, make_keys, read_keys
-    from fraudstream.tokens.source import MADE_HERE
+    from fraudstream.tokens.keyfile import add_key, make_keys, read_keys
+    from fraudstream.tokens.source import key_file
 
     settings = settings_from(None, config, values)
-    path = file or settings.token_keys_file or settings.project_folder / MADE_HERE
+    path = file or key_file(settings)
     if make_keys(path):
         print(f"{path} is made, with the key {read_keys(path, 'this command').active}")
         show_note("Keep it secret and keep a copy: what was sealed with a key that is lost cannot be read again.")

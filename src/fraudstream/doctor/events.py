@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from fraudstream.define.pipeline import Format
 from fraudstream.doctor.finding import ASK_S, Finding, Subject, error, ok
 from fraudstream.kafka.registry import SchemaRegistry
-from fraudstream.tokens.keys import read_keys
-from fraudstream.tokens.source import MADE_HERE, is_here
+from fraudstream.tokens.keyfile import read_keys
+from fraudstream.tokens.source import is_here, key_file
 
 
 def registry(subject: Subject) -> Iterator[Finding]:
@@ -28,7 +28,7 @@ def tokens(subject: Subject) -> Iterator[Finding]:
     """The keys that sensitive fields are replaced with are there, and can be read."""
     assert subject.plan is not None
     settings, sensitive = subject.settings, [f.name for f in subject.plan.pipeline.event.fields if f.sensitive]
-    path = settings.token_keys_file or settings.project_folder / MADE_HERE
+    path = key_file(settings)
     if not sensitive:
         yield ok("No field is sensitive, so none is needed.")
     elif settings.token_keys_file is None and not path.exists():

@@ -13,7 +13,7 @@ from pathlib import Path
 from fraudstream.doctor.finding import Finding, Subject, error, ok, warning
 from fraudstream.errors import StateError
 from fraudstream.state.snapshot import read_snapshot, snapshots_in
-from fraudstream.tokens.source import MADE_HERE
+from fraudstream.tokens.source import key_file
 
 _NO_ROOM_BYTES, _LITTLE_ROOM_BYTES = 200 << 20, 2 << 30
 _OLD_S = 86_400
@@ -26,7 +26,7 @@ def secrets(subject: Subject) -> Iterator[Finding]:
     settings = subject.settings
     files = dict(settings.secret_files)
     files |= {"tls_key_file": settings.tls_key_file} if settings.tls_key_file else {}
-    files["token_keys_file"] = settings.token_keys_file or settings.project_folder / MADE_HERE
+    files["token_keys_file"] = key_file(settings)
     there = {name: path for name, path in files.items() if path.exists()}
     open_to = {name: path for name, path in there.items() if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)}
     for name, path in open_to.items():

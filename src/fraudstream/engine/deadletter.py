@@ -69,8 +69,10 @@ class Original(NamedTuple):
     value: bytes | None
 
 
-def original_of(letter: Mapping[str, Any]) -> Original:
+def original_of(letter: Mapping[str, Any]) -> Original | None:
     """The key and value of the record that became a dead letter, opened with this process's token keys where sealed.
+
+    None where the keys have forgotten how to open it: it named a person who was erased.
 
     Args:
         letter: The members of the dead letter's JSON.
@@ -84,15 +86,20 @@ def original_of(letter: Mapping[str, Any]) -> Original:
             return Original(*(_decoded(letter[f"{name}_base64"]) for name in Original._fields))
         came = letter["input"]
         place = f"{came['topic']}/{came['partition']}/{came['offset']}"
-        return Original(
-            *(
-                None if letter[f"{name}_sealed"] is None
-                else held_keys().unseal(letter[f"{name}_sealed"], letter["sealed_with"], f"{place}/{name}")
-                for name in Original._fields
-            )
-        )  # fmt: skip
+        sealed = sealed_parts(letter)
+        opened = {
+            name: held_keys().unseal(text, letter["sealed_with"], f"{place}/{name}") for name, text in sealed.items()
+        }
+        return None if None in opened.values() else Original(opened.get("key"), opened.get("value"))
     except (KeyError, TypeError, AttributeError) as wrong:
         raise ValueError("not a dead letter") from wrong
+
+
+def sealed_parts(letter: Mapping[str, Any]) -> dict[str, str]:
+    """What of a dead letter's record is sealed, by `Original`'s fields; nothing of a letter that is not sealed."""
+    if "sealed_with" not in letter:
+        return {}
+    return {name: letter[f"{name}_sealed"] for name in Original._fields if letter[f"{name}_sealed"] is not None}
 
 
 def _decoded(text: str | None) -> bytes | None:

@@ -18,6 +18,7 @@ from fraudstream.plan.compile import plan_of
 from fraudstream.runner.warmup import warm_up
 from fraudstream.tokens.held import use_keys
 from fraudstream.tokens.keys import TokenKeys
+from fraudstream.tokens.secret import Secret
 
 
 class _NoSchemas:
@@ -28,7 +29,7 @@ class _NoSchemas:
 def main() -> None:
     """Warms each pipeline up in turn; kernels they share are compiled by the first."""
     began = time.monotonic()
-    use_keys(lambda: TokenKeys("warm", {"warm": bytes(32)}))  # nothing is kept of what they make
+    use_keys(lambda: TokenKeys("warm", {"warm": Secret.of(bytes(32))}))  # nothing is kept of what they make
     for name in names():
         shipped = find_plan(name, SHIPPED, {})
         for plan in (shipped, plan_of(msgspec.structs.replace(shipped.pipeline, max_keys=1_000))):

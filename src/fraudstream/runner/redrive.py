@@ -11,15 +11,15 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from fraudstream.engine.deadletter import LARGEST_VALUE, NOTE, original_of
+from fraudstream.engine.deadletter import LARGEST_VALUE, Original, original_of
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.resend import Again, Resender, Spot, records_at
-from fraudstream.kafka.tail import TopicTail
 from fraudstream.plan.plan import Plan
+from fraudstream.runner.letters import Letter, read_letters
 from fraudstream.settings import Settings
 from fraudstream.tokens.held import held_keys
 
@@ -55,24 +55,6 @@ class Chosen(NamedTuple):
         )
 
 
-class Letter(NamedTuple):
-    """A dead letter.
-
-    Attributes:
-        place: Where it stands.
-        written_at_ms: When it was written, by its Kafka timestamp.
-        kind: Its class.
-        came_from: Where the record stands that became it.
-        members: All that it says.
-    """
-
-    place: Spot
-    written_at_ms: int
-    kind: str
-    came_from: Spot
-    members: dict[str, Any]
-
-
 @dataclass
 class Redriven:
     """What was found, by class, and what became of it.
@@ -81,6 +63,7 @@ class Redriven:
         chosen: Those that are meant.
         before: Those of them that were sent again before.
         gone: Those whose bytes are not all in the letter, and no longer in the input, by the places of their records.
+        erased: Those that named a person who was erased: nobody can open them any more.
         ready: Those that are left to send.
         sent: Where each of them stands now, if they were sent.
     """
@@ -88,6 +71,7 @@ class Redriven:
     chosen: Counter[str] = field(default_factory=Counter)
     before: Counter[str] = field(default_factory=Counter)
     gone: dict[Spot, str] = field(default_factory=dict)
+    erased: Counter[str] = field(default_factory=Counter)
     ready: Counter[str] = field(default_factory=Counter)
     sent: list[Spot] = field(default_factory=list)
 
@@ -129,53 +113,42 @@ def redrive(plan: Plan, settings: Settings, chosen: Chosen, *, send: bool) -> Re
             resender.close()
 
 
-Original = tuple[bytes | None, bytes | None]
-"""The key and value of a record."""
-
-
 def _read(settings: Settings, topic: str, pipeline: str) -> tuple[list[Letter], set[Spot]]:
     """The pipeline's dead letters in the order of partitions and offsets, and the places of those sent again."""
     letters, done = [], set()
-    tail = TopicTail(settings, [topic], from_beginning=True)
-    try:
-        for record in tail.to_end():
-            try:
-                members = msgspec.json.decode(record.value or b"", type=dict[str, Any])
-                if members["pipeline"] != pipeline:
-                    continue
-                if (record.value or b"").startswith(NOTE):
-                    done.add(_spot(members["redriven"]))
-                    continue
-                place = (record.topic, record.partition, record.offset)
-                letter = Letter(place, record.timestamp_ms, str(members["class"]), _spot(members["input"]), members)
-            except (ValueError, KeyError, TypeError):
-                continue  # no scorer wrote it
+    for letter, place in read_letters(settings, topic, pipeline):
+        if letter is None:
+            done.add(place)
+        else:
             letters.append(letter)
-    finally:
-        tail.close()
     return sorted(letters), done
 
 
 def _originals(settings: Settings, letters: Sequence[Letter], found: Redriven) -> list[tuple[Letter, Original]]:
     """Each letter with the record it was; what is cut off in the letter is taken from the input, if it is there."""
-    cut = {each.came_from for each in letters if _is_cut(each)}
+    opened: list[tuple[Letter, Original]] = []
+    for letter in letters:
+        original = original_of(letter.members)
+        if original is None:
+            found.erased[letter.kind] += 1
+        else:
+            opened.append((letter, original))
+    cut = {letter.came_from for letter, original in opened if _is_cut(letter, original)}
     there = records_at(settings, cut)
     ready = []
-    for letter in letters:
-        original: Original = original_of(letter.members) if letter.came_from not in cut else (None, None)
+    for letter, original in opened:
         if letter.came_from in cut:
             if letter.came_from not in there or not _is_same(letter, there[letter.came_from][1]):
                 found.gone[letter.came_from] = letter.kind
                 continue
-            original = there[letter.came_from]
+            original = Original(*there[letter.came_from])
         ready.append((letter, original))
     return ready
 
 
-def _is_cut(letter: Letter) -> bool:
+def _is_cut(letter: Letter, original: Original) -> bool:
     """Whether the letter does not hold the whole record; of the key no more is known than how much of it there is."""
-    key = original_of(letter.members).key
-    return bool(letter.members["truncated"]) or (key is not None and len(key) >= LARGEST_VALUE)
+    return bool(letter.members["truncated"]) or (original.key is not None and len(original.key) >= LARGEST_VALUE)
 
 
 def _is_same(letter: Letter, value: bytes | None) -> bool:
@@ -221,10 +194,6 @@ def _notes(pipeline: str, part: Iterable[tuple[Letter, Original]], spots: Sequen
 def _members(spot: Spot) -> dict[str, str | int]:
     topic, partition, offset = spot
     return {"topic": topic, "partition": partition, "offset": offset}
-
-
-def _spot(members: dict[str, Any]) -> Spot:
-    return str(members["topic"]), int(members["partition"]), int(members["offset"])
 
 
 def _written(spot: Spot) -> bytes:

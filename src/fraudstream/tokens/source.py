@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from fraudstream.errors import SettingError
 from fraudstream.settings import Settings
-from fraudstream.tokens.keys import TokenKeys, make_keys, read_keys
+from fraudstream.tokens.keyfile import make_keys, read_keys
+from fraudstream.tokens.keys import TokenKeys
 
 LOGGER = logging.getLogger("fraudstream.tokens")
 MADE_HERE = "token-keys.toml"
@@ -23,10 +25,9 @@ def keys_of(settings: Settings) -> TokenKeys:
     Raises:
         SettingError: The file cannot be read, or none is named and Kafka is elsewhere.
     """
-    path = settings.token_keys_file
-    if path is not None:
+    path = key_file(settings)
+    if settings.token_keys_file is not None:
         return read_keys(path, settings.origin("token_keys_file"))
-    path = settings.project_folder / MADE_HERE
     if not path.exists():
         if not is_here(settings.bootstrap_servers):
             raise SettingError(
@@ -50,8 +51,13 @@ def keys_at_hand(settings: Settings) -> TokenKeys | None:
     Raises:
         SettingError: Their file cannot be read.
     """
-    there = settings.token_keys_file is not None or (settings.project_folder / MADE_HERE).exists()
+    there = settings.token_keys_file is not None or key_file(settings).exists()
     return keys_of(settings) if there else None
+
+
+def key_file(settings: Settings) -> Path:
+    """Where the token keys are, or would be."""
+    return settings.token_keys_file or settings.project_folder / MADE_HERE
 
 
 def is_here(bootstrap_servers: str) -> bool:

@@ -1,0 +1,121 @@
+"""The key file: made once, read whole or not at all, changed by one process at a time."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fraudstream.errors import SettingError
+from fraudstream.tokens.keyfile import add_key, change_keys, check_changeable, make_keys, read_keys
+from fraudstream.tokens.secret import Secret
+
+CARD, OTHER = b"4111111111111111", b"378282246310005"
+
+
+def test_a_made_file_is_its_owners_alone_and_is_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "keys.toml"
+    assert make_keys(path) and not make_keys(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    first = read_keys(path, "the test")
+    new = add_key(path)
+    after = read_keys(path, "the test")
+    assert after.active == new and after.held == [new, first.active]
+    assert after.token(CARD, first.active) == first.token(CARD) != after.token(CARD)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_processes_that_start_at_once_get_the_same_key(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from fraudstream.tokens.keyfile import make_keys, read_keys\n"
+        "path = Path(sys.argv[1]); make_keys(path); print(read_keys(path, 'here').identity)"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "keys.toml")], stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    assert len({process.communicate()[0] for process in running}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("active = ", "is not TOML"),
+        ('active = "k1"', "names no active key"),
+        ('active = "k1"\n[keys]\nk2 = "x"', "names no active key"),
+        ('active = "k1"\n[keys]\nk1 = "c2hvcnQ="', "not base64 of 32 bytes"),
+        ('active = "k1"\n[keys]\nk1 = 12', "not base64 of 32 bytes"),
+        ('active = "K_1"\n[keys]\nK_1 = "x"', "key id 'K_1'"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_without_showing_what_it_holds(tmp_path: Path, text: str, found: str) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text(text)
+    with pytest.raises(SettingError, match=found) as refused:
+        read_keys(path, "the test")
+    assert "c2hvcnQ" not in str(refused.value)
+
+
+def test_a_file_that_has_forgotten_keeps_all_else_and_takes_another_key(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    make_keys(path)
+    add_key(path)
+    before = read_keys(path, "the test")
+    text = path.read_text()
+    changed = change_keys(path, lambda _, secret: secret.without(CARD))
+    after = read_keys(path, "the test")
+    assert (after.active, after.held, after.identity) == (before.active, before.held, before.identity)
+    for key_id in before.held:
+        assert after.token(OTHER, key_id) == before.token(OTHER, key_id)
+        assert after.token(CARD, key_id) == changed.token(CARD, key_id) != before.token(CARD, key_id)
+    secrets = [line.split('"')[1] for line in text.splitlines() if line.startswith("k")]
+    assert len(secrets) == 2 and not any(secret in path.read_text() for secret in secrets)
+    new = add_key(path)
+    assert read_keys(path, "the test").token(OTHER, before.active) == before.token(OTHER)
+    assert read_keys(path, "the test").active == new
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_one_and_what_it_points_to_is_changed(tmp_path: Path) -> None:
+    """Where secrets are mounted, the file's name is a link."""
+    path, link = tmp_path / "real" / "keys.toml", tmp_path / "keys.toml"
+    make_keys(path)
+    link.symlink_to(path)
+    before = read_keys(link, "the test")
+    change_keys(link, lambda _, secret: secret.without(CARD))
+    assert link.is_symlink() and read_keys(path, "the test").token(CARD) != before.token(CARD)
+
+
+def test_two_that_forget_at_once_both_do(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from fraudstream.tokens.keyfile import change_keys\n"
+        "change_keys(Path(sys.argv[1]), lambda _, secret: secret.without(sys.argv[2].encode()))"
+    )
+    path = tmp_path / "keys.toml"
+    make_keys(path)
+    before = read_keys(path, "the test")
+    values = [str(number).encode() for number in range(4)]
+    running = [subprocess.Popen([sys.executable, "-c", code, str(path), value.decode()]) for value in values]
+    assert [process.wait() for process in running] == [0] * 4
+    after = read_keys(path, "the test")
+    assert all(after.token(value) != before.token(value) for value in values)
+    assert after.token(CARD) == before.token(CARD)
+
+
+def test_a_damaged_key_and_a_folder_that_is_not_ones_own_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    make_keys(path)
+    change_keys(path, lambda _, secret: secret.without(CARD))
+    whole = path.read_text()
+    for name in Secret.of(bytes(32)).parts():
+        for damaged in (whole.replace(f'{name} = "', f'{name} = "AAAA'), whole.replace(f"{name} =", "more =")):
+            path.write_text(damaged)
+            with pytest.raises(SettingError, match="is damaged"):
+                read_keys(path, "the test")
+    check_changeable(path)
+    with pytest.raises(SettingError, match="nothing can be written to /proc"):
+        check_changeable(Path("/proc/keys.toml"))
