@@ -54,9 +54,10 @@ class PostgresServer:
 
     Args:
         durable: Whether a commit waits for the disk. A killed server loses nothing without it; a killed machine would.
+        nice: How much lower its priority is than that of this process.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, nice: int = 0) -> None:
         # PostgreSQL refuses to run as root, and nobody may not look into root's folders: programs and data lie in /tmp.
         self._owner = _NOBODY if os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
@@ -68,7 +69,7 @@ class PostgresServer:
         if self._owner is not None:
             for path in (self.folder, self.folder / "password"):
                 os.chown(path, self._owner, self._owner)
-        self._durable = durable
+        self._durable, self._nice = durable, nice
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -91,6 +92,9 @@ class PostgresServer:
                     "postgres", "-D", "data", "-p", str(self.port), "-k", str(self.folder),
                     "-c", "listen_addresses=127.0.0.1", "-c", f"fsync={durability}",
                 )  # fmt: skip
+                if self._nice:
+                    own = os.getpriority(os.PRIO_PROCESS, 0)
+                    os.setpriority(os.PRIO_PROCESS, self._process.pid, own + self._nice)
             try:
                 psycopg.connect(self.url(), connect_timeout=5).close()
                 return
