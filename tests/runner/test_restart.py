@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from fraudstream.engine.program import Program
 from fraudstream.errors import StateError
@@ -169,6 +171,29 @@ def test_a_topic_made_anew_is_another_log(kafka_settings: Settings, tmp_path: Pa
     assert score_here(bench).decisions == 50
     assert score_here(bench).replayed == 0
     assert len(assert_once(bench)) == 50
+
+
+def test_events_that_the_log_has_lost_are_told_of_when_the_state_is_rebuilt(
+    kafka_settings: Settings, tmp_path: Path, unique_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And only then: with the snapshot nobody needs them."""
+    bench = Workbench(kafka_settings, pipeline(partitions=1), tmp_path, unique_id)
+    topic = bench.pipeline.input.name
+    bench.produce(topic, *events(100))
+    score_here(bench)
+    admin = AdminClient({"bootstrap.servers": kafka_settings.bootstrap_servers})
+    for future in admin.delete_records([TopicPartition(topic, 0, 30)]).values():
+        future.result()
+    bench.produce(topic, *events(10, begin=100))
+    score_here(bench)
+    assert not any("no longer in the log" in each for each in caplog.messages)
+    score_here(bench, rebuild=True)
+    (told,) = [each for each in caplog.messages if "no longer in the log" in each]
+    assert told.endswith(f"{topic} 0 begins at offset 30, the state is rebuilt from 0 on")
+    bench.produce(topic, *events(10, begin=110))
+    score_here(bench)
+    sequences = [each["decision"]["sequence"] for each in bench.decisions()]
+    assert sequences == list(range(120)), "they go on where they were"
 
 
 def test_an_error_in_the_middle_of_a_batch_leaves_no_snapshot_of_it(

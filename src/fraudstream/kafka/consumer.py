@@ -231,6 +231,14 @@ class InputConsumer:
             lags[key] = max(0, high - at) if high >= 0 and at >= 0 else None
         return lags
 
+    def beginnings(self) -> dict[tuple[str, int], int]:
+        """The first offset that each partition's log still holds, by (topic, partition), as the last fetches told."""
+        begins = {}
+        for place in self._consumer.assignment():
+            low, _ = self._consumer.get_watermark_offsets(place, cached=True)
+            begins[place.topic, place.partition] = low
+        return begins
+
     def caught_up(self) -> bool:
         """Whether every owned partition has been delivered to its end as last seen."""
         return all(lag == 0 for lag in self.lag().values())

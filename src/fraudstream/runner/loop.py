@@ -349,12 +349,17 @@ class StreamLoop:
             extra={"kind": "ready", "sequence": self._committed_sequence, "replayed": self._totals.replayed},
         )
         if self._state.sequence < self._committed_sequence:
-            LOGGER.warning(
-                "%d events were decided, but the topic holds %d of them: older ones are gone, and features that look "
-                "back to them are short",
-                self._committed_sequence,
-                self._state.sequence,
-            )
+            # The others were decided by another member of the group on its partitions, or the log has lost them.
+            if gone := replay.gone(self._consumer.beginnings()):
+                LOGGER.warning(
+                    "events that were decided are no longer in the log, and features that look back to them are short:"
+                    " %s",
+                    "; ".join(
+                        f"{topic} {partition} begins at offset {now}, the state is rebuilt from {then} on"
+                        for (topic, partition), (then, now) in sorted(gone.items())
+                    ),
+                    extra={"kind": "short"},
+                )
             self._state.sequence = self._committed_sequence
         # A larger one stands where offsets were set by hand, without ours beside them: what was replayed counts.
         if self._totals.replayed > LONG_REPLAY:

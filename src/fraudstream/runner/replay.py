@@ -18,7 +18,8 @@ class Replay:
 
     def __init__(self, start: Mapping[Place, int], committed: Mapping[Place, int], places: Iterable[Place]) -> None:
         self.stop_at = {place: committed.get(place, 0) for place in places}
-        self._fetched = {place: start.get(place, 0) for place in self.stop_at}
+        self._start = {place: start.get(place, 0) for place in self.stop_at}
+        self._fetched = dict(self._start)
 
     def fetched(self, next_offsets: Mapping[Place, int]) -> None:
         """Takes note of what has come in."""
@@ -35,3 +36,11 @@ class Replay:
     def done(self, intake: Intake, lags: Mapping[Place, int | None]) -> bool:
         """Whether everything below the committed offsets has been processed."""
         return not self.behind(lags) and not intake.waiting_below(self.stop_at)
+
+    def gone(self, beginnings: Mapping[Place, int]) -> dict[Place, tuple[int, int]]:
+        """Where the log begins later by now than the replay had to: the offset wanted, and the first that is there."""
+        return {
+            place: (start, beginnings[place])
+            for place, start in self._start.items()
+            if start < min(beginnings.get(place, 0), self.stop_at[place])
+        }
