@@ -25,6 +25,8 @@ from fraudstream.errors import BrokerUnreachable
 from fraudstream.kafka.transactions import TransactionalProducer
 from fraudstream.pipelines import find_plan
 from fraudstream.settings import Settings, load_settings
+from fraudstream.state.snapshot import read_snapshot, write_snapshot
+from fraudstream.status.model import state
 from fraudstream.store.engine import connect
 from fraudstream.store.migrate import upgrade
 from fraudstream.tokens.keyfile import make_keys
@@ -181,6 +183,19 @@ def test_a_store_without_its_tables_and_one_that_is_away_are_told(bench: Workben
     away = examine(subject(bench, FRAUDSTREAM_STORE_URL="postgresql://u:hidden@127.0.0.1:1/x"))
     assert {each.check for each in wrong(away)} == {"store", "notifications"}
     assert "hidden" not in str(away)
+
+
+def test_a_pipeline_whose_name_begins_the_same_is_another(bench: Workbench) -> None:
+    """Scorers of `payments` and `payments-eu` keep their snapshots side by side."""
+    bench.produce(bench.pipeline.input.name, *small.events(60))
+    small.score_here(bench)
+    (path,) = (bench.folder / ".fraudstream" / "state").glob("*/*.snapshot")
+    header, arrays = read_snapshot(path)
+    other = msgspec.structs.replace(header, pipeline=f"{bench.pipeline.name}-eu", identity="another")
+    write_snapshot(path.parent.with_name(f"fraudstream-{bench.pipeline.name}-eu-0"), other, arrays)
+    assert wrong(examine(subject(bench))) == []
+    own = state(subject(bench).settings, find_plan(bench.file), f"fraudstream-{bench.pipeline.name}")
+    assert list(own.figures["snapshots"]) == [path.parent.name]
 
 
 def test_a_snapshot_that_is_damaged_or_of_another_definition_is_told(bench: Workbench) -> None:

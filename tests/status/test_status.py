@@ -156,6 +156,22 @@ def test_a_question_that_hangs_is_not_asked_again_beside_itself() -> None:
 
 
 @pytest.mark.kafka
+def test_scorers_of_another_group_are_found_by_its_name(bench: Workbench, command: Command) -> None:
+    bench.produce(bench.pipeline.input.name, *small.events(9))
+    group = f"{bench.pipeline.name}-eu"
+    small.score_here(bench, group=group, instance="b")
+    at = ("status", str(bench.file), "-b", bench.settings.bootstrap_servers)
+    (found,) = json.loads(command(*at, "--group", group, "--json").stdout)["pipelines"].values()
+    assert (found["scoring"]["state"], found["scoring"]["lag_records"]) == ("empty", 0)
+    assert list(found["state"]["snapshots"]) == [f"{group}-b"]
+    (found,) = json.loads(command(*at, "--json").stdout)["pipelines"].values()
+    assert (found["scoring"]["state"], found["scoring"]["lag_records"]) == ("none", 9)
+    refused = command(*at, "retail", "--group", group)
+    assert refused.returncode == 2
+    assert "one pipeline's, and 2 are named" in refused.stderr
+
+
+@pytest.mark.kafka
 def test_without_a_name_the_pipelines_that_have_run_are_shown(broker: str, bench: Workbench, command: Command) -> None:
     folder = bench.folder / "pipelines"
     folder.mkdir()

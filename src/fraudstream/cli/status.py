@@ -24,6 +24,9 @@ def command(
         list[str] | None,
         typer.Argument(metavar="[FILE | NAME …]", help="Pipelines; without any, those known here that have run."),
     ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Its scorers' consumer group, with one pipeline; as of `run`.")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again until stopped.")] = False,
     every: Annotated[str, typer.Option("--every", help="With --watch: how often.")] = "2s",
     bootstrap_servers: BootstrapServers = None,
@@ -42,6 +45,11 @@ def command(
     every_s = duration("--every", every) / 1_000
     settings = settings_from(bootstrap_servers, config, values)
     wanted = pipelines
+    if group is not None and len(wanted or ()) != 1:
+        raise UsageError(
+            f"--group {group} is one pipeline's, and {len(wanted or ())} are named.",
+            f"Name one: `fraudstream status NAME --group {group}`.",
+        )
     if not wanted:
         check_reachable(settings)
         wanted = that_have_run(settings, known_names(settings.pipelines_folder))
@@ -50,7 +58,7 @@ def command(
                 f"None of the pipelines known here has run at {settings.bootstrap_servers}.",
                 "Name one: `fraudstream status NAME`.",
             )
-    statuses = [PipelineStatus(settings, find_plan(each, settings.pipelines_folder)) for each in wanted]
+    statuses = [PipelineStatus(settings, find_plan(each, settings.pipelines_folder), group) for each in wanted]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _show(look(statuses), as_json=as_json, clear=watch)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from fraudstream.doctor.finding import Finding, Subject, error, ok, warning
 from fraudstream.errors import StateError
-from fraudstream.state.snapshot import read_snapshot, snapshots_in
+from fraudstream.runner.checkpoint import newest_snapshots
+from fraudstream.state.snapshot import read_snapshot
 from fraudstream.tokens.source import key_file
 
 _NO_ROOM_BYTES, _LITTLE_ROOM_BYTES = 200 << 20, 2 << 30
@@ -63,8 +64,7 @@ def disks(subject: Subject) -> Iterator[Finding]:
 def snapshots(subject: Subject) -> Iterator[Finding]:
     """The newest snapshot is whole, of this pipeline's state, and not old."""
     assert subject.plan is not None and subject.group is not None
-    folders = sorted((subject.settings.project_folder / "state").glob(f"{subject.group}-*"))
-    newest = [found[0] for folder in folders if (found := snapshots_in(folder))]
+    newest = newest_snapshots(subject.settings.project_folder, subject.group, subject.plan.pipeline.name)
     if not newest:
         yield ok("There is none; a scorer that starts reads its state from the topics.")
     for path in newest:

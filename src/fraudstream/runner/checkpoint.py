@@ -22,6 +22,7 @@ from fraudstream.state.snapshot import (
     Header,
     arrays_of,
     bytes_of,
+    read_header,
     read_snapshot,
     restore,
     snapshots_in,
@@ -32,6 +33,24 @@ from fraudstream.state.state import State
 LOGGER = logging.getLogger("fraudstream.state")
 TOKEN_KEY = "token key"  # noqa: S105
 """Where the identity of a log names the key that sensitive values are read under; no topic can have that name."""
+
+
+def newest_snapshots(project_folder: Path, group: str, pipeline: str) -> list[Path]:
+    """The newest snapshot of each scorer of a pipeline in a group, as they are on this machine.
+
+    The group `fraudstream-payments` with the instance `eu-0` and the group `fraudstream-payments-eu` with the instance
+    `0` would have one folder: the snapshot knows whose it is.
+    """
+    found = []
+    for folder in sorted((project_folder / "state").glob(f"{group}-*")):
+        for path in snapshots_in(folder)[:1]:
+            try:
+                name = read_header(path).pipeline
+            except StateError:
+                name = ""  # damaged: whoever looks into it says so
+            if name in ("", pipeline):
+                found.append(path)
+    return found
 
 
 class Restored(NamedTuple):
@@ -107,6 +126,7 @@ class Checkpoints:
             log=self._log,
             offsets=to_text(positions),
             sequence=state.sequence,
+            pipeline=self._plan.pipeline.name,
         )
         self._busy = self._background.submit(self._write, header, self._memory.copies(arrays))
         if wait:

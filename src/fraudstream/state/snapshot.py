@@ -50,6 +50,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         log: The ids of the cluster and the topics that the offsets are of.
         offsets: The next offset to process, by `topic/partition`.
         sequence: How many events had been decided.
+        pipeline: Whose state it is; empty in snapshots of older versions.
         arrays: The arrays that follow, in order.
     """
 
@@ -58,6 +59,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     log: dict[str, str]
     offsets: dict[str, int]
     sequence: int
+    pipeline: str = ""
     arrays: tuple[_Array, ...] = ()
 
 
@@ -181,6 +183,23 @@ def write_snapshot(folder: Path, header: Header, arrays: Arrays) -> Path:
 def snapshots_in(folder: Path) -> list[Path]:
     """The snapshots of a folder, newest first."""
     return sorted(folder.glob("*.snapshot"), reverse=True)
+
+
+def read_header(path: Path) -> Header:
+    """What a snapshot says about itself, unverified.
+
+    Raises:
+        StateError: It is not a snapshot, or does not begin as one.
+    """
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(MAGIC) + 8)
+            if len(begin) < len(MAGIC) + 8 or begin[: len(MAGIC)] != MAGIC:
+                raise StateError(f"{path} is not a snapshot, or only the beginning of one.")
+            (length,) = struct.unpack("<Q", begin[len(MAGIC) :])
+            return msgspec.json.decode(file.read(min(length, path.stat().st_size)), type=Header)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise StateError(f"The snapshot {path} cannot be read: {error}.") from error
 
 
 def read_snapshot(path: Path) -> tuple[Header, Arrays]:

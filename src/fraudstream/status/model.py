@@ -7,9 +7,9 @@ import time
 from fraudstream.monitoring.measure import Periods
 from fraudstream.monitoring.watch import Sources, Watch
 from fraudstream.plan.plan import Plan
+from fraudstream.runner.checkpoint import newest_snapshots
 from fraudstream.runner.serving import registry_of
 from fraudstream.settings import Settings
-from fraudstream.state.snapshot import snapshots_in
 from fraudstream.status.line import Seen
 from fraudstream.units import parse_duration
 
@@ -30,10 +30,10 @@ def model(settings: Settings, plan: Plan) -> Seen:
     )
 
 
-def state(settings: Settings, group: str) -> Seen:
+def state(settings: Settings, plan: Plan, group: str) -> Seen:
     """The newest snapshot of each scorer on this machine."""
-    folders = sorted((settings.project_folder / "state").glob(f"{group}-*"))
-    newest = {folder.name: found[0].stat() for folder in folders if (found := snapshots_in(folder))}
+    found = newest_snapshots(settings.project_folder, group, plan.pipeline.name)
+    newest = {path.parent.name: path.stat() for path in found}
     ages_s = {name: time.time() - about.st_mtime for name, about in newest.items()}
     text = " · ".join(
         f"{name}: snapshot {ages_s[name] / 60:,.0f} min old, {about.st_size / (1 << 20):,.0f} MiB"

@@ -47,7 +47,7 @@ class PipelineStatus:
             Line("decisions", Today(settings, plan)),
             Line("model", partial(model, settings, plan)),
             Line("switches", partial(switches, settings, plan)),
-            Line("state", partial(state, settings, group)),
+            Line("state", partial(state, settings, plan, group)),
             Line("sinks", partial(sinks, settings, plan)),
             Line("lake", partial(lake, settings, plan)),
             Line("outbox", partial(outbox, settings)),
