@@ -114,7 +114,7 @@ def test_a_schema_evolves(settings: Settings, tmp_path: Path, unique_id: str) ->
     )
     bench.change(event=msgspec.structs.replace(bench.pipeline.event, fields=fields))
     chosen = Chosen(classes=frozenset(["incompatible_schema"]))
-    assert len(redrive(find_plan(bench.file), settings, chosen, send=True).sent) == 3
+    assert redrive(find_plan(bench.file), settings, chosen, send=True).sent == 3
     score(bench, settings)
     assert [each["event"]["card"] for each in bench.decisions()[5:]] == ["c8"], "found by the pipeline's alias"
     assert [each["class"] for each in bench.dead_letters()[-2:]] == ["incompatible_schema"] * 2, "still no events"

@@ -54,9 +54,7 @@ def command(
     chosen = Chosen(_classes(classes or []), since_ms, until_ms, frozenset(map(_place, at or [])))
     found = redrive(plan, settings, chosen, send=send)
     if as_json:
-        parts = {"chosen": found.chosen, "before": found.before, "ready": found.ready, "erased": found.erased}
-        gone = ["/".join(map(str, place)) for place in sorted(found.gone)]
-        show_json({**{name: dict(each) for name, each in parts.items()}, "gone": gone, "sent": len(found.sent)})
+        show_json({**vars(found), "gone_from": ["/".join(map(str, place)) for place in found.gone_from]})
         return
     if not found.chosen:
         print(f"no such dead letters in {plan.pipeline.dead_letters.name}")
@@ -64,13 +62,11 @@ def command(
     print(f"{'class':<20} {'letters':>9} {'sent before':>12} {'sent now' if send else 'to send':>9}")
     for kind, count in found.chosen.most_common():
         print(f"{kind:<20} {count:>9,} {found.before[kind]:>12,} {found.ready[kind]:>9,}")
-    for place, kind in sorted(found.gone.items())[:_SHOWN]:
+    for place in found.gone_from[:_SHOWN]:
         name = "/".join(map(str, place))
-        show_note(
-            f"note: {name} ({kind}) is too long for its letter, and no longer in its topic; it stays where it is."
-        )
-    if len(found.gone) > _SHOWN:
-        show_note(f"note: … and {len(found.gone) - _SHOWN:,} more")
+        show_note(f"note: {name} is too long for its letter, and no longer in its topic; it stays where it is.")
+    if found.gone.total() > _SHOWN:
+        show_note(f"note: … and {found.gone.total() - _SHOWN:,} more")
     if found.erased:
         show_note(f"note: {found.erased.total():,} cannot be opened any more: they named persons who were erased")
     if not send and found.ready:

@@ -151,9 +151,9 @@ class TopicTail:
             return
         for record in self:
             if record is not None:
-                deadline = time.monotonic() + timeout_s
                 if record.offset < self._ends[record.topic, record.partition]:
                     yield record
+                deadline = time.monotonic() + timeout_s  # from now, however long the record's reader took
             elif self.caught_up:
                 return
             elif time.monotonic() > deadline:

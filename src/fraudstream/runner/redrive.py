@@ -2,6 +2,8 @@
 
 What was sent again is on record beside the letters: a note for each, in the transaction that sent it. So the topic of
 dead letters alone says what is left to do, whatever happened to earlier attempts.
+
+The topic is read twice, first for the notes and then for the letters, of which only those of one transaction are held.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +22,7 @@ from fraudstream.engine.deadletter import LARGEST_VALUE, Original, original_of
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.resend import Again, Resender, Spot, records_at
 from fraudstream.plan.plan import Plan
-from fraudstream.runner.letters import Letter, read_letters
+from fraudstream.runner.letters import Letter, SentAgain, read_letters
 from fraudstream.settings import Settings
 from fraudstream.tokens.held import held_keys
 
@@ -27,7 +30,10 @@ LETTER_HEADER = "fraudstream-dead-letter"
 INPUT_HEADER = "fraudstream-input"
 CLASS_HEADER = "fraudstream-class"
 AT_ONCE = 500
-"""How many are sent in one transaction."""
+BYTES_AT_ONCE = 8 << 20
+"""How many are sent in one transaction, and about how much of values at most."""
+PLACES_KEPT = 1_000
+"""So many places of what is gone are named."""
 
 
 class Chosen(NamedTuple):
@@ -62,18 +68,20 @@ class Redriven:
     Attributes:
         chosen: Those that are meant.
         before: Those of them that were sent again before.
-        gone: Those whose bytes are not all in the letter, and no longer in the input, by the places of their records.
+        gone: Those whose bytes are not all in the letter, and no longer in the input.
+        gone_from: The places of their records, of the first `PLACES_KEPT`.
         erased: Those that named a person who was erased: nobody can open them any more.
         ready: Those that are left to send.
-        sent: Where each of them stands now, if they were sent.
+        sent: How many were sent.
     """
 
     chosen: Counter[str] = field(default_factory=Counter)
     before: Counter[str] = field(default_factory=Counter)
-    gone: dict[Spot, str] = field(default_factory=dict)
+    gone: Counter[str] = field(default_factory=Counter)
+    gone_from: list[Spot] = field(default_factory=list)
     erased: Counter[str] = field(default_factory=Counter)
     ready: Counter[str] = field(default_factory=Counter)
-    sent: list[Spot] = field(default_factory=list)
+    sent: int = 0
 
 
 def redrive(plan: Plan, settings: Settings, chosen: Chosen, *, send: bool) -> Redriven:
@@ -94,34 +102,46 @@ def redrive(plan: Plan, settings: Settings, chosen: Chosen, *, send: bool) -> Re
     # Opened before anything is read: what an earlier attempt still had open is decided then, one way or the other.
     resender = Resender(settings, f"fraudstream-{name}.redrive") if send else None
     try:
-        letters, done = _read(settings, topic, name)
         found = Redriven()
-        wanted = [each for each in letters if chosen.holds(each)]
-        found.chosen.update(each.kind for each in wanted)
-        found.before.update(each.kind for each in wanted if each.place in done)
-        ready = _originals(settings, [each for each in wanted if each.place not in done], found)
-        found.ready.update(letter.kind for letter, _ in ready)
         partitions = {found_topic: each.partitions for found_topic, each in KafkaAdmin(settings).topics().items()}
-        for start in range(0, len(ready) if resender is not None else 0, AT_ONCE):
-            part = ready[start : start + AT_ONCE]
-            assert resender is not None
-            again = [_again(letter, original, partitions) for letter, original in part]
-            found.sent += resender.send(again, topic, lambda spots, part=part: _notes(name, part, spots))  # type: ignore[misc]
+        for part in _parts(_left(settings, topic, name, chosen, found)):
+            ready = _originals(settings, part, found)
+            found.ready.update(letter.kind for letter, _ in ready)
+            if ready and resender is not None:
+                again = [_again(letter, original, partitions) for letter, original in ready]
+                resender.send(again, topic, partial(_notes, name, ready))
+                found.sent += len(ready)
         return found
     finally:
         if resender is not None:
             resender.close()
 
 
-def _read(settings: Settings, topic: str, pipeline: str) -> tuple[list[Letter], set[Spot]]:
-    """The pipeline's dead letters in the order of partitions and offsets, and the places of those sent again."""
-    letters, done = [], set()
-    for letter, place in read_letters(settings, topic, pipeline):
-        if letter is None:
-            done.add(place)
+def _left(settings: Settings, topic: str, pipeline: str, chosen: Chosen, found: Redriven) -> Iterator[Letter]:
+    """The letters that are meant and were not sent again; both are counted."""
+    before = SentAgain(settings, topic)
+    for letter in read_letters(settings, topic, pipeline):
+        if not chosen.holds(letter):
+            continue
+        found.chosen[letter.kind] += 1
+        if letter in before:
+            found.before[letter.kind] += 1
         else:
-            letters.append(letter)
-    return sorted(letters), done
+            yield letter
+
+
+def _parts(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
+    """The letters in parts, each for one transaction and in the order of partitions and offsets."""
+    part: list[Letter] = []
+    n_bytes = 0
+    for letter in letters:
+        part.append(letter)
+        n_bytes += letter.members["value_length"] or 0
+        if len(part) == AT_ONCE or n_bytes >= BYTES_AT_ONCE:
+            yield sorted(part, key=lambda each: each.place)
+            part, n_bytes = [], 0
+    if part:
+        yield sorted(part, key=lambda each: each.place)
 
 
 def _originals(settings: Settings, letters: Sequence[Letter], found: Redriven) -> list[tuple[Letter, Original]]:
@@ -134,12 +154,14 @@ def _originals(settings: Settings, letters: Sequence[Letter], found: Redriven) -
         else:
             opened.append((letter, original))
     cut = {letter.came_from for letter, original in opened if _is_cut(letter, original)}
-    there = records_at(settings, cut)
+    there = records_at(settings, cut) if cut else {}
     ready = []
     for letter, original in opened:
         if letter.came_from in cut:
             if letter.came_from not in there or not _is_same(letter, there[letter.came_from][1]):
-                found.gone[letter.came_from] = letter.kind
+                found.gone[letter.kind] += 1
+                if len(found.gone_from) < PLACES_KEPT:
+                    found.gone_from.append(letter.came_from)
                 continue
             original = Original(*there[letter.came_from])
         ready.append((letter, original))
