@@ -94,6 +94,8 @@ def test_all_of_it_is_read(tmp_path: Path) -> None:
 WRONG = {
     "[]": ("", "a list where a mapping belongs"),
     "{}": ("channels", "is missing. Declare at least one"),
+    "channels: {}": ("channels", "declares nothing. Declare at least one"),
+    "chanels: {a: {url: '${U}'}}": ("chanels", "unknown key 'chanels'. Did you mean 'channels'?"),
     "channels: {Desk!: {url: '${U}'}}": ("channels.Desk!", "is not a name"),
     "channels: {a: {kind: webhok, url: '${U}'}}": ("channels.a.kind", "no kind 'webhok'. Did you mean"),
     "channels: {a: {}}": ("channels.a.url", "is missing"),
@@ -170,6 +172,24 @@ def test_a_rule_or_pipeline_that_is_not_there_would_be_silence_and_is_said(tmp_p
         "line 5, channels.a.when.0.rules: there is no rule 'HIHG'. Did you mean 'HIGH'?",
         "line 6, channels.a.when.1.pipelines: there is no pipeline 'smal'. Did you mean 'small'?",
     ]
+
+
+def test_notifiers_of_several_pipelines_may_share_a_file(tmp_path: Path) -> None:
+    """What a condition says of a pipeline that is told of elsewhere is looked up there, and there alone."""
+    found = pipeline()
+    other = msgspec.structs.replace(
+        found, name="other", rules=(Rule(code="X", when="amount > 1", action=Action.BLOCK),)
+    )
+    text = "channels: {a: {url: '${U}', when: [{rules: HIGH}, {pipelines: other, rules: X}]}}"
+    (tmp_path / "notify.yaml").write_text(text)
+    declared = load_notifications(tmp_path / "notify.yaml", {"U": "json://localhost"})
+    declared.check_against([found], {"other": other}.get)
+    (tmp_path / "notify.yaml").write_text(text.replace("rules: X", "rules: HIGH"))
+    wrong = load_notifications(tmp_path / "notify.yaml", {"U": "json://localhost"})
+    with pytest.raises(DefinitionError, match=r"when\.1\.rules: there is no rule 'HIGH'"):
+        wrong.check_against([found], {"other": other}.get)
+    with pytest.raises(DefinitionError, match=r"when\.1\.pipelines: there is no pipeline 'other'"):
+        declared.check_against([found])
 
 
 def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,16 @@ FENCES = dict(re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL
 ROWS = re.findall(r"^\| (`[^|]+`) \| ([^|]*?) ?\|", PAGE, re.MULTILINE)
 
 
-def test_the_example_has_no_problem(tmp_path: Path) -> None:
+def test_the_example_has_no_problem(tmp_path: Path, command: Callable[..., Any]) -> None:
+    """Not for the pipeline of the command beside it either, though a condition names another one."""
     (tmp_path / "notify.yaml").write_text(FENCES["yaml"])
     (tmp_path / "cases.url").write_text("https://cases.example.org/hooks/fraud\n")
     (tmp_path / "cases.secret").write_text("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3\n")
-    declared = load_notifications(tmp_path / "notify.yaml", {"DESK_URL": "mailto://localhost?from=a@b.ch&to=c@d.ch"})
+    environ = {"DESK_URL": "mailto://localhost?from=a@b.ch&to=c@d.ch"}
+    pipelines = re.findall(r"^fraudstream notify ([\w-]+) +# tell", PAGE, re.MULTILINE)
+    done = command("notify", "check", "--pipeline", *pipelines, env=environ)
+    assert (done.returncode, done.stdout) == (0, "notify.yaml is ok: desk, cases\n")
+    declared = load_notifications(tmp_path / "notify.yaml", environ)
     assert list(declared.channels) == ["desk", "cases"]
     assert declared.channels["desk"].template.title == Template().title
 

@@ -26,6 +26,7 @@ from fraudstream.errors import DefinitionError, FraudstreamError, UsageError
 from fraudstream.units import format_instant, parse_duration
 
 if TYPE_CHECKING:
+    from fraudstream.define.pipeline import Pipeline
     from fraudstream.notify.declaration import Channel
     from fraudstream.notify.load import Notifications
 
@@ -88,11 +89,13 @@ def run(
     except ValueError as wrong:
         raise UsageError(f"--keep: {wrong}.") from None
     found = [find_pipeline(each, settings.pipelines_folder) for each in pipelines]
+    declared = load_notifications(file)
+    declared.check_against(found, lambda name: _by_name(name, settings.pipelines_folder))
     known_as = name or "-".join(sorted(each.name for each in found))
     notifier = Notifier(
         settings,
         found,
-        load_notifications(file),
+        declared,
         name=f"notify-{known_as}",
         from_beginning=from_beginning,
         keep_ms=keep_ms,
@@ -132,7 +135,8 @@ def check(
     try:
         declared = load_notifications(file)
         if pipelines:
-            declared.check_against([find_pipeline(each, folder) for each in pipelines])
+            told = [find_pipeline(each, folder) for each in pipelines]
+            declared.check_against(told, lambda name: _by_name(name, folder))
     except DefinitionError as error:
         show_problems(error, as_json=as_json)
         raise typer.Exit(1) from None
@@ -215,6 +219,13 @@ def resend(
     wanted = list(ids) if ids else there
     done = send_again(store, wanted, time.time_ns() // 1_000_000) if wanted else []
     print(f"{len(done)} notifications will be sent again")
+
+
+def _by_name(name: str, folder: Path) -> Pipeline | None:
+    """A pipeline that conditions may name without being told of here."""
+    from fraudstream.pipelines import find_pipeline, known_names
+
+    return find_pipeline(name, folder) if name in known_names(folder) else None
 
 
 def _channel(declared: Notifications, name: str) -> Channel:

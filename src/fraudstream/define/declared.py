@@ -88,8 +88,9 @@ def read_declared(
         raise DefinitionError(str(path), [problem]) from None
     whole = Part(read, "", tree, path.parent, (section,))
     entries = read.mapping(section, tree.value.get(section)) if isinstance(tree.value, dict) else {}
-    if not entries:
-        whole.missing(section, f"Declare at least one: `{example}`.")
+    if not entries and not read.problems:
+        found = "declares nothing." if section in whole else "is missing."
+        whole.problem(section, found, f"Declare at least one: `{example}`.")
     built: dict[str, Built] = {}
     for name, node in entries.items():
         entry = Entry(read, name, f"{section}.{name}", node, path.parent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import time
 from decimal import Decimal
 from functools import partial
@@ -55,19 +55,32 @@ class Notifications(NamedTuple):
     channels: dict[str, Channel]
     lines: dict[str, int]
 
-    def check_against(self, pipelines: Iterable[Pipeline]) -> None:
+    def check_against(
+        self, pipelines: Iterable[Pipeline], find: Callable[[str], Pipeline | None] = lambda _: None
+    ) -> None:
         """Makes sure that the pipelines and rules in conditions are there: a misspelt one would be silence.
+
+        Rules are looked up in the pipelines that their condition names, else in those that are told of.
+
+        Args:
+            pipelines: Those that are told of.
+            find: Gives any other by its name: notifiers of several pipelines may share the file.
 
         Raises:
             DefinitionError: With every name that is not.
         """
-        rules = {pipeline.name: {rule.code for rule in pipeline.rules} for pipeline in pipelines}
-        codes = set().union(*rules.values())
+        told = {pipeline.name: pipeline for pipeline in pipelines}
         problems: list[Problem] = []
         for channel in self.channels.values():
             for i, condition in enumerate(channel.when):
                 place = f"channels.{channel.name}.when.{i}"
-                for word, names, known in (("pipeline", condition.pipelines, rules), ("rule", condition.rules, codes)):
+                named = {name: told.get(name) or find(name) for name in condition.pipelines}
+                meant = {name: pipeline for name, pipeline in named.items() if pipeline is not None}
+                codes = {rule.code for pipeline in (meant or told).values() for rule in pipeline.rules}
+                for word, names, known in (
+                    ("pipeline", condition.pipelines, told | meant),
+                    ("rule", condition.rules, codes),
+                ):
                     path = f"{place}.{word}s"
                     problems += [
                         LocatedProblem.at(

@@ -66,7 +66,7 @@ class Notifier:
     Args:
         settings: Which Kafka and which store.
         pipelines: Whose alerts.
-        declared: The channels.
+        declared: The channels, checked against the pipelines.
         name: Under which it finds its place again.
         from_beginning: Where it has no place yet: begin with the oldest alert kept, not with the next one.
         keep_ms: How long notifications that were sent are kept.
@@ -74,7 +74,6 @@ class Notifier:
 
     Raises:
         UsageError: A pipeline has no alerts.
-        DefinitionError: A channel's conditions name a pipeline or rule that is not there.
         BrokerUnreachable, TopicError, StoreError: Kafka or the store are not ready.
 
     Attributes:
@@ -94,7 +93,6 @@ class Notifier:
         keep_ms: int,
         note: Callable[[str], None],
     ) -> None:
-        declared.check_against(pipelines)
         self._pipelines = {(route.topic, each.input.name): each for each in pipelines for route in alert_routes(each)}
         topics = list(dict.fromkeys(topic for topic, _ in self._pipelines))
         check_reachable(settings)
