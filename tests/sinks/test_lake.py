@@ -17,7 +17,7 @@ import polars
 import pytest
 from deltalake import DeltaTable
 
-from fraudstream.errors import FencedError, LakeUnreachable
+from fraudstream.errors import FencedError, LakeError, LakeUnreachable
 from fraudstream.kafka.tail import Record
 from fraudstream.pipelines import find_plan
 from fraudstream.settings import Settings, load_settings
@@ -210,6 +210,45 @@ def test_a_lake_that_cannot_be_reached_is_said_in_words(tmp_path: Path, pipeline
     settings = load_settings({"lake_url": str(tmp_path / "taken")}, environ={}, folder=tmp_path)
     with pytest.raises(LakeUnreachable, match="lake_url names a folder or bucket"):
         _opened(settings, pipeline_file)
+
+
+def test_a_sink_is_stopped_while_the_lake_was_never_there(
+    kafka_settings: Settings, tmp_path: Path, unique_id: str
+) -> None:
+    """SIGTERM ends it as ever; until then it says what the lake says, and what to do."""
+    bench = Workbench(kafka_settings, pipeline(), tmp_path, unique_id)
+    (tmp_path / "taken").write_text("a file where the folder would be")
+    command = [sys.executable, "-m", "fraudstream", "sink", "lake", str(bench.file), "--set", "lake_url=taken"]
+    command += ["-b", bench.settings.bootstrap_servers]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "Trying again" in line:
+            assert "could not be reached" in line and "lake_url names a folder or bucket that may be written" in line
+            break
+    process.terminate()
+    said, more = process.communicate(timeout=30)
+    assert (process.returncode, more) == (0, "".join(each for each in more.splitlines(True) if "WARNING" in each))
+    assert "0 records" in said
+
+
+def test_an_address_that_is_no_folder_and_no_bucket_is_refused(tmp_path: Path, pipeline_file: Path) -> None:
+    settings = load_settings({"lake_url": "gs://fraud/lake"}, environ={}, folder=tmp_path)
+    with pytest.raises(LakeError, match=r"lake_url \(from .*\) begins with gs://\. Allowed are a folder and s3://"):
+        LakeTarget(settings, find_plan(pipeline_file))
+
+
+def test_a_bucket_that_answers_nothing_is_said_with_its_reason_on_one_line(
+    tmp_path: Path, pipeline_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"ENDPOINT_URL": "http://127.0.0.1:1", "REGION": "x", "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}
+    for name, value in names.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    settings = load_settings({"lake_url": "s3://fraud/lake"}, environ={}, folder=tmp_path)
+    with pytest.raises(LakeUnreachable) as away:
+        _opened(settings, pipeline_file)
+    assert "URL scheme is not allowed" in away.value.found, "what AWS_ALLOW_HTTP is for"
+    assert "\n" not in away.value.found and "\x1b" not in away.value.found
 
 
 def test_a_person_erased_is_in_no_file_of_the_lake(

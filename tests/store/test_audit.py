@@ -81,6 +81,46 @@ def test_each_entry_written_is_noted_outside_the_database(tmp_path: Path) -> Non
     assert noted_anchors(store.anchors, "another") == []
 
 
+def test_a_change_whose_anchor_cannot_be_noted_is_done_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store(load_settings(environ={}, folder=tmp_path))
+    store.anchors.unlink()
+    store.anchors.mkdir()
+    with store.change("rule changed", "HIGH"):
+        pass
+    with store.begin(read_only=True) as connection:
+        head = verify(connection, []).head
+    assert head is not None and head.sequence == 2
+    assert f"is a directory): note elsewhere that the audit chain is at {head}." in caplog.text
+    with pytest.raises(UsageError, match=r"audit-anchors\.txt cannot be read: is a directory"):
+        noted_anchors(store.anchors, store.name)
+
+
+def test_a_line_that_a_full_disk_cut_off_spoils_no_other(tmp_path: Path) -> None:
+    store = open_store(load_settings(environ={}, folder=tmp_path))
+    whole = store.anchors.read_text()
+    store.anchors.write_text(whole + whole[:40])
+    with store.change("rule changed", "HIGH"):
+        pass
+    assert [anchor.sequence for anchor in noted_anchors(store.anchors, store.name)] == [1, 2]
+    store.anchors.write_text(f"1:00 {store.name}\n")
+    with pytest.raises(UsageError, match=r"Line 1 of .*audit-anchors\.txt: '1:00' is no anchor"):
+        noted_anchors(store.anchors, store.name)
+
+
+def test_what_is_missing_and_what_was_cut_off_are_told_apart(tmp_path: Path) -> None:
+    store = open_store(load_settings(environ={}, folder=tmp_path))
+    with store.begin() as connection:
+        anchors = _write(connection, 4)
+        connection.execute(audit.delete().where(audit.c.sequence.in_([2, 5])))
+        findings = verify(connection, anchors).findings
+    assert "entry 2 was noted outside the database and is missing" in findings
+    assert [finding for finding in findings if "its end was cut off" in finding] == [
+        "the chain ends at entry 4, but entry 5 was noted outside the database: its end was cut off"
+    ]
+
+
 def test_a_change_that_fails_leaves_no_entry(tmp_path: Path) -> None:
     store = open_store(load_settings(environ={}, folder=tmp_path))
     with pytest.raises(ZeroDivisionError), store.change("rule changed", "HIGH"):

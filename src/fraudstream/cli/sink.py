@@ -20,7 +20,7 @@ from fraudstream.cli.options import (
     SetValues,
     settings_from,
 )
-from fraudstream.errors import UsageError
+from fraudstream.errors import LakeUnreachable, UsageError
 
 if TYPE_CHECKING:
     from fraudstream.sinks.loop import Progress, SinkLoop
@@ -110,7 +110,10 @@ def lake(
     with observed(settings, "sink", pipeline=plan.pipeline.name, sink="lake") as watch:
         watch(loop)
         progress = _run(loop, until_caught_up)
-        target.tidy()
+        try:
+            target.tidy()
+        except LakeUnreachable as away:  # nothing is lost by it
+            show_note(f"note: small files are joined the next time: {away}")
     _show(plan.pipeline.name, progress, target.rows, as_json=as_json)
 
 

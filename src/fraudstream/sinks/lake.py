@@ -17,7 +17,7 @@ import polars as pl
 from msgspec import Raw
 
 from fraudstream.engine.decode import Decoder
-from fraudstream.errors import FraudstreamError, LakeUnreachable
+from fraudstream.errors import FraudstreamError, LakeError, LakeUnreachable
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.decoding import AsJson
 from fraudstream.kafka.tail import Place, Record
@@ -53,6 +53,9 @@ class LakeTarget:
         settings: Which Kafka, and where the lake is.
         plan: The pipeline; it says how long rows are kept.
 
+    Raises:
+        LakeError: `lake_url` is neither a folder nor a bucket of S3.
+
     Attributes:
         tables: By name: `events`, `decisions`, `suspicious`.
         rows: How many rows were written, by table.
@@ -71,7 +74,7 @@ class LakeTarget:
         self._key = pipeline.event.key
         amount = pipeline.event.field(pipeline.event.amount or "")
         decided = _decision_columns(2 if amount is None else amount.scale)
-        base = f"{(settings.lake_url or str(settings.project_folder / 'lake')).rstrip('/')}/{pipeline.name}"
+        base = f"{_url(settings)}/{pipeline.name}"
         self.tables = {
             "events": LakeTable(f"{base}/events", _EVENTS, _days(keep.events)),
             "decisions": LakeTable(f"{base}/decisions", decided, _days(keep.decisions)),
@@ -136,9 +139,14 @@ class LakeTarget:
                 self.rows[name] += len(rows[name])
 
     def tidy(self) -> None:
-        """Compacts every table and deletes what was kept long enough."""
+        """Compacts every table that was opened, and deletes what was kept long enough.
+
+        Raises:
+            LakeUnreachable: The lake does not answer.
+        """
         for table in self.tables.values():
-            table.tidy()
+            if table.is_open:
+                table.tidy()
 
     def series(self) -> Iterable[Series]:
         """How many rows were written, by table."""
@@ -173,6 +181,17 @@ class LakeTarget:
         if key.start is None or key.length is None:
             return texts, [str(value) if is_there else None for value, is_there in zip(key.values, there, strict=True)]
         return texts, [None if each is None else each.decode() for each in decoded.texts(key.start, key.length, there)]
+
+
+def _url(settings: Settings) -> str:
+    url = settings.lake_url or str(settings.project_folder / "lake")
+    scheme, mark, _ = url.partition("://")
+    if mark and scheme != "s3":
+        raise LakeError(
+            f"lake_url (from {settings.origin('lake_url')}) begins with {scheme}://.",
+            "Allowed are a folder and s3://BUCKET/PREFIX.",
+        )
+    return url.rstrip("/")
 
 
 def _object(value: bytes) -> str | None:

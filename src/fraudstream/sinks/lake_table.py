@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from fraudstream.kafka.tail import Place
 DAY = "day"
 """The column by which every table is partitioned: the row's day in UTC, as text."""
 
+_COLOUR = re.compile(r"\x1b\[\d*m")
+_LONGEST_REASON = 500
 _COMMITS_BETWEEN_COMPACTIONS = 100
 _UNREAD_FOR_H = 168  # a reader may be at work with files of a version up to a week old
 
@@ -49,6 +52,11 @@ class LakeTable:
         """
         with self._explained():
             return DeltaTable.is_deltatable(self.uri)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the table has been there since this sink began."""
+        return self._table is not None
 
     def open(self, places: Sequence[Place]) -> None:
         """Makes the table if there is none, and reads how far the partitions have been written.
@@ -152,10 +160,10 @@ class LakeTable:
                     f"The table {self.uri} was written further by another sink of this pipeline.",
                     "One at a time may run: stop the other. Nothing was written twice.",
                 ) from None
-            raise LakeUnreachable(f"The table {self.uri} could not be written: {_first_line(failed)}.") from None
+            raise LakeUnreachable(f"The table {self.uri} could not be written: {_reason(failed)}.") from None
         except (DeltaError, OSError) as failed:
             raise LakeUnreachable(
-                f"The table {self.uri} could not be reached: {_first_line(failed)}.",
+                f"The table {self.uri} could not be reached: {_reason(failed)}.",
                 "See that lake_url names a folder or bucket that may be written; for S3, the variables AWS_….",
             ) from None
 
@@ -165,6 +173,7 @@ def _application(place: Place) -> str:
     return f"fraudstream/{topic}/{partition}"
 
 
-def _first_line(failed: Exception) -> str:
-    lines = [line.strip() for line in str(failed).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(failed).__name__
+def _reason(failed: Exception) -> str:
+    """What the library says, from the table down to what it asked for, on one line and without colours."""
+    lines = [line.strip(" ↳.") for line in _COLOUR.sub("", str(failed)).splitlines()]
+    return ": ".join(dict.fromkeys(filter(None, lines)))[:_LONGEST_REASON] or type(failed).__name__

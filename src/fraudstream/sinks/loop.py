@@ -164,7 +164,7 @@ class SinkLoop:
                 pause_s = _SHORTEST_PAUSE_S if self.progress.writes > written else min(2 * pause_s, _LONGEST_PAUSE_S)
                 LOGGER.warning(
                     "%s Trying again in %.1f s.",
-                    away.found,
+                    away,
                     pause_s,
                     extra={"kind": "retry", "attempts": self.progress.interruptions, "records": self.progress.records},
                 )

@@ -12,6 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from os import SEEK_END
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,7 +122,10 @@ def verify(connection: Connection, anchors: Sequence[Anchor]) -> Verified:
             findings.append(f"entry {entry.sequence} is not the one that was noted outside the database")
         sequence, previous = entry.sequence, entry.hash
     findings += [
-        f"the chain ends at entry {sequence}, but entry {number} was noted outside the database: its end was cut off"
+        f"entry {number} was noted outside the database and is missing"
+        if number < sequence
+        else f"the chain ends at entry {sequence}, but entry {number} was noted outside the database: "
+        "its end was cut off"
         for number in sorted(wanted)
     ]
     return Verified(count, Anchor(sequence, previous) if count else None, len(anchors), findings)
@@ -130,16 +134,38 @@ def verify(connection: Connection, anchors: Sequence[Anchor]) -> Verified:
 def note_anchor(path: Path, store_name: str, anchor: Anchor) -> None:
     """Keeps an anchor in the file, a line each: `SEQUENCE:HASH STORE`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(f"{anchor} {store_name}\n")
+    with path.open("a+b") as file:
+        file.seek(max(0, file.seek(0, SEEK_END) - 1))
+        begins = b"" if file.read(1) in (b"", b"\n") else b"\n"  # a line that a full disk cut off stays by itself
+        file.write(begins + f"{anchor} {store_name}\n".encode())
 
 
 def noted_anchors(path: Path, store_name: str) -> list[Anchor]:
-    """The anchors of a store in the file; none where there is no file."""
-    if not path.exists():
-        return []
-    lines = (line.rstrip("\n").partition(" ") for line in path.open(encoding="utf-8"))
-    return [parse_anchor(written) for written, _, name in lines if name == store_name]
+    """The anchors of a store in the file; none where there is no file.
+
+    Raises:
+        UsageError: The file cannot be read, or one of its anchors.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    except (OSError, UnicodeDecodeError) as failed:
+        reason = getattr(failed, "strerror", None) or "it is not UTF-8 text"
+        raise UsageError(
+            f"The anchors in {path} cannot be read: {reason.lower()}.",
+            "Make the file readable, or move it away and give `audit verify` the anchors that you have.",
+        ) from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        written, _, name = line.partition(" ")
+        if name != store_name:
+            continue
+        try:
+            found.append(parse_anchor(written))
+        except UsageError as wrong:
+            raise UsageError(
+                f"Line {number} of {path}: {wrong.found}", "The file was changed: find out by whom, and take the line out."
+            ) from None
+    return found
 
 
 def parse_anchor(written: str) -> Anchor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from fraudstream.errors import StoreError, StoreUnreachable
 from fraudstream.settings import Settings
 from fraudstream.store.audit import append, note_anchor
+
+LOGGER = logging.getLogger("fraudstream.store")
 
 SQLITE_NAME = "store.db"
 _WAIT_S = 30
@@ -79,7 +82,15 @@ class Store:
         with self.begin() as connection:
             yield connection
             anchor = append(connection, actor or _user(), action, subject, detail or {})
-        note_anchor(self.anchors, self.name, anchor)
+        try:
+            note_anchor(self.anchors, self.name, anchor)
+        except OSError as failed:  # what was to be done is done: this may not look as if it were not
+            LOGGER.warning(
+                "%s cannot be written (%s): note elsewhere that the audit chain is at %s.",
+                self.anchors,
+                (failed.strerror or type(failed).__name__).lower(),
+                anchor,
+            )
 
     def forget_log(self) -> None:
         """Empties SQLite's log of writes, in which what was deleted still stands; PostgreSQL keeps its own."""
