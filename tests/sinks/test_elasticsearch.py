@@ -29,6 +29,7 @@ class Node:
         self.server = server
         self.documents: dict[tuple[str, str], str] = {}
         self.statuses: dict[str, int] = {}
+        self.error: str | None = None
         self.most_bytes = 10**6
         server.answer = self._answer
         self.sink = ElasticsearchSink(
@@ -58,7 +59,7 @@ class Node:
         if place in self.documents:
             status = 409
         if status != 201:
-            return {"create": {"status": status, "error": {"type": f"error_{status}", "reason": "as it is"}}}
+            return {"create": {"status": status, "error": {"type": self.error or f"error_{status}", "reason": "as it is"}}}
         self.documents[place] = document
         return {"create": {"status": 201}}
 
@@ -103,6 +104,16 @@ def test_a_document_that_is_wrong_is_refused_and_all_others_are_there(stage: Nod
     refused = stage.sink.deliver(alerts(0, 1, 2))
     assert [(each.alert["alert_id"], each.reason) for each in refused] == [("events-0-1", "error_400: as it is")]
     assert len(stage.documents) == 2
+
+
+@pytest.mark.parametrize("error", ["invalid_index_name_exception", "index_closed_exception", "validation_exception"])
+def test_what_is_wrong_with_the_index_costs_no_document(stage: Node, error: str) -> None:
+    """Its status is that of a document that does not fit, but then none is taken."""
+    stage.error, stage.statuses = error, {"events-0-0": 400, "events-0-1": 400}
+    with pytest.raises(SinkUnavailable, match=f"400, {error}: as it is"):
+        stage.sink.deliver(alerts(0, 1))
+    stage.error = "document_parsing_exception"
+    assert len(stage.sink.deliver(alerts(0, 1))) == 2
 
 
 @pytest.mark.parametrize("status", [429, 403, 404, 503])

@@ -93,6 +93,15 @@ def test_one_bad_event_is_refused_and_all_others_arrive(stage: Collector) -> Non
     assert there == {f"events-0-{number}" for number in range(8)} - {"events-0-4"}
 
 
+def test_a_wrong_index_costs_no_alert(stage: Collector) -> None:
+    """Splunk names an event then, too, though none is at fault."""
+    answer = b'{"text":"Incorrect index","code":7,"invalid-event-number":0}'
+    stage.server.answer = lambda _: Answer(400, {}, answer)
+    with pytest.raises(SinkUnavailable, match="answered 400: Incorrect index"):
+        stage.sink.deliver(alerts(0, 1))
+    assert len(stage.server.requests) == 1
+
+
 def test_what_is_too_large_goes_in_parts(stage: Collector) -> None:
     stage.most_bytes = 2_000
     assert stage.sink.deliver(alerts(*range(10))) == []

@@ -103,6 +103,15 @@ def test_check_says_every_problem(command: Run, tmp_path: Path) -> None:
     assert "sinks.elastic.api_key: the environment variable KEY is not set." in wrong.stdout
     right = command("sink", "check", env=ENVIRON)
     assert (right.returncode, right.stdout) == (0, "sinks.yaml is ok: splunk, elastic, syslog\n")
-    unknown = command("sink", "to", "splnk", "retail", env=ENVIRON)
+    unknown = command("sink", "to", "splnk", "retail")
     assert unknown.returncode == 2
-    assert "no sink 'splnk'" in unknown.stderr
+    assert "no sink 'splnk'. There are: splunk, elastic, syslog." in unknown.stderr
+
+
+def test_a_sink_needs_no_secret_of_another(command: Run, tmp_path: Path) -> None:
+    """So each may run where only its own are."""
+    (tmp_path / "sinks.yaml").write_text(FILE.format(splunk=1, elastic=2, syslog=3))
+    own = command("sink", "to", "elastic", "retail", "-b", "127.0.0.1:1", env={"TOKEN": TOKEN})
+    assert own.returncode == 2 and "KEY is not set" in own.stderr
+    others = command("sink", "to", "syslog", "retail", "-b", "127.0.0.1:1")
+    assert "is not set" not in others.stderr and "127.0.0.1:1" in others.stderr

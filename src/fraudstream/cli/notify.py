@@ -27,8 +27,6 @@ from fraudstream.units import format_instant, parse_duration
 
 if TYPE_CHECKING:
     from fraudstream.define.pipeline import Pipeline
-    from fraudstream.notify.declaration import Channel
-    from fraudstream.notify.load import Notifications
 
 
 class NotifyGroup(typer.core.TyperGroup):
@@ -155,7 +153,7 @@ def try_out(
     from fraudstream.notify.load import load_notifications
     from fraudstream.notify.trial import trial_message
 
-    found = _channel(load_notifications(file), channel)
+    found = load_notifications(file, only=channel).channels[channel]
     message = trial_message(found)
     try:
         found.sender.send(message, found.timeout_ms / 1_000)
@@ -226,9 +224,3 @@ def _by_name(name: str, folder: Path) -> Pipeline | None:
     from fraudstream.pipelines import find_pipeline, known_names
 
     return find_pipeline(name, folder) if name in known_names(folder) else None
-
-
-def _channel(declared: Notifications, name: str) -> Channel:
-    if name not in declared.channels:
-        raise UsageError(f"{declared.source} has no channel {name!r}.", f"There are: {', '.join(declared.channels)}.")
-    return declared.channels[name]

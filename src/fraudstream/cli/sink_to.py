@@ -19,7 +19,7 @@ from fraudstream.cli.options import (
     SetValues,
     settings_from,
 )
-from fraudstream.errors import DefinitionError, UsageError
+from fraudstream.errors import DefinitionError
 
 DEFAULT_FILE = Path("sinks.yaml")
 
@@ -56,14 +56,12 @@ def to(
 
     settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port, log_format=log_format)
     found = find_pipeline(pipeline, settings.pipelines_folder)
-    sinks = load_sinks(file)
-    if sink not in sinks:
-        raise UsageError(f"{file} has no sink {sink!r}.", f"There are: {', '.join(sinks)}.")
+    into = load_sinks(file, only=sink)[sink]
     routes = decision_routes(found) if all_decisions else alert_routes(found)
     name = f"{sink}-all" if all_decisions else sink
     refusals = settings.project_folder / "sinks" / f"{name}-{found.name}.refused.jsonl"
-    target = AlertTarget(sinks[sink], open_store(settings), found, name, refusals)
-    pace = Pace(records=sinks[sink].most_alerts, wait_s=1.0)
+    target = AlertTarget(into, open_store(settings), found, name, refusals)
+    pace = Pace(records=into.most_alerts, wait_s=1.0)
     topics = [route.topic for route in routes]
     loop = SinkLoop(settings, topics, target, pace, skip_missing=skip_missing)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -15,7 +15,7 @@ from fraudstream.define.load import text_of
 from fraudstream.define.part import Part
 from fraudstream.define.reader import Reader, suggestion
 from fraudstream.define.yaml_tree import Node, YamlRefused, read_tree
-from fraudstream.errors import DefinitionError, Problem, ToolError
+from fraudstream.errors import DefinitionError, Problem, ToolError, UsageError
 from fraudstream.extensions import extension_names, load_extension
 
 Built = TypeVar("Built")
@@ -64,6 +64,7 @@ def read_declared(
     build: Callable[[Entry], Built | None],
     example: str,
     environ: Mapping[str, str] | None = None,
+    only: str | None = None,
 ) -> tuple[dict[str, Built], dict[str, int]]:
     """What a file declares by name, in its order, and the line of each path.
 
@@ -73,9 +74,11 @@ def read_declared(
         build: Makes the thing of one mapping, or reports why it cannot and gives None.
         example: What to write where nothing is declared.
         environ: Where `${VARIABLE}` looks; the process's environment unless given.
+        only: The name of the one that is wanted; what the others need, such as their secrets, may be missing then.
 
     Raises:
         DefinitionError: With every problem of the file.
+        UsageError: The one that is wanted is not there.
     """
     read = Reader(os.environ if environ is None else environ)
     try:
@@ -92,7 +95,12 @@ def read_declared(
         found = "declares nothing." if section in whole else "is missing."
         whole.problem(section, found, f"Declare at least one: `{example}`.")
     built: dict[str, Built] = {}
+    if only is not None and entries and only not in entries:
+        kind = section.removesuffix("s")
+        raise UsageError(f"{path} has no {kind} {only!r}.", f"There are: {', '.join(entries)}.")
     for name, node in entries.items():
+        if only not in (None, name):
+            continue
         entry = Entry(read, name, f"{section}.{name}", node, path.parent)
         if not _NAME.fullmatch(name):
             read.problem(entry.path, node.line, f"{name[:80]!r} is not a name.", "Use up to 40 of a-z, 0-9 and dashes.")

@@ -94,18 +94,22 @@ class Notifications(NamedTuple):
             raise DefinitionError(self.source, problems)
 
 
-def load_notifications(path: Path, environ: Mapping[str, str] | None = None) -> Notifications:
+def load_notifications(
+    path: Path, environ: Mapping[str, str] | None = None, only: str | None = None
+) -> Notifications:
     """The channels of a file.
 
     Args:
         path: The file.
         environ: Where `${VARIABLE}` looks; the process's environment unless given.
+        only: The channel that is wanted; the secrets of the others may be missing then.
 
     Raises:
         DefinitionError: With every problem of the file.
+        UsageError: The one that is wanted is not there.
     """
     example = 'channels: {desk: {url: "${DESK_URL}"}}'
-    return Notifications(str(path), *read_declared(path, "channels", _channel, example, environ))
+    return Notifications(str(path), *read_declared(path, "channels", _channel, example, environ, only))
 
 
 def _channel(entry: Entry) -> Channel | None:

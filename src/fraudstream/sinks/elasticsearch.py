@@ -36,6 +36,11 @@ _SEVERITY = {RiskLevel.LOW: 21, RiskLevel.MEDIUM: 47, RiskLevel.HIGH: 73, RiskLe
 _TAKEN = range(200, 300)
 _THERE_ALREADY = 409
 _WRONG = 400
+_OF_THE_DOCUMENT = frozenset(
+    {"mapper_parsing_exception", "document_parsing_exception", "strict_dynamic_mapping_exception"}
+)
+"""Errors that are a document's own. Others with the same status tell of the index: its name, that it is closed, that the
+cluster has no room for its shards."""
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -102,12 +107,13 @@ class ElasticsearchSink:
         items = answer.get("items")
         if status != 200 or not isinstance(items, list) or len(items) != len(alerts):
             raise SinkUnavailable(f"Elasticsearch at {self._address.shown} answered {status}: {_reason(answer)}.")
+        results = [item["create"] for item in items]
+        some_are_there = any(_is_there(result) for result in results)
         refused = []
-        for alert, item in zip(alerts, items, strict=True):
-            result = item["create"]
-            if result["status"] == _WRONG:
+        for alert, result in zip(alerts, results, strict=True):
+            if result["status"] == _WRONG and (some_are_there or _type(result) in _OF_THE_DOCUMENT):
                 refused.append(Refused(alert, _reason(result)))
-            elif result["status"] not in _TAKEN and result["status"] != _THERE_ALREADY:
+            elif not _is_there(result):
                 raise SinkUnavailable(
                     f"Elasticsearch at {self._address.shown} did not take a document: {result['status']}, "
                     f"{_reason(result)}."
@@ -177,6 +183,15 @@ def _authorization(part: Part) -> Secret | None:
     if password is not None and name is not None:
         return Secret("Basic " + base64.b64encode(f"{name}:{password.reveal()}".encode()).decode())
     return None
+
+
+def _is_there(result: dict[str, Any]) -> bool:
+    return result["status"] in _TAKEN or result["status"] == _THERE_ALREADY
+
+
+def _type(result: dict[str, Any]) -> str:
+    error = result.get("error")
+    return str(error.get("type")) if isinstance(error, dict) else ""
 
 
 def _reason(answer: dict[str, Any]) -> str:

@@ -13,17 +13,19 @@ SINKS = "fraudstream.sinks"
 _EXAMPLE = 'sinks: {siem: {kind: splunk, url: "https://HOST:8088", token: "${SPLUNK_TOKEN}"}}'
 
 
-def load_sinks(path: Path, environ: Mapping[str, str] | None = None) -> dict[str, Sink]:
+def load_sinks(path: Path, environ: Mapping[str, str] | None = None, only: str | None = None) -> dict[str, Sink]:
     """The sinks of a file, by name.
 
     Args:
         path: The file.
         environ: Where `${VARIABLE}` looks; the process's environment unless given.
+        only: The one that is wanted; the secrets of the others may be missing then.
 
     Raises:
         DefinitionError: With every problem of the file.
+        UsageError: The one that is wanted is not there.
     """
-    return read_declared(path, "sinks", _sink, _EXAMPLE, environ)[0]
+    return read_declared(path, "sinks", _sink, _EXAMPLE, environ, only)[0]
 
 
 def _sink(entry: Entry) -> Sink | None:

@@ -24,6 +24,9 @@ from fraudstream.sinks.delivery import (
 )
 
 EVENTS, ACKNOWLEDGEMENTS = "/services/collector/event", "/services/collector/ack"
+_OF_THE_EVENT = frozenset({6, 12, 13, 15})
+"""Splunk's codes for what is wrong with an event itself; others, such as 7 for an index that the token may not write to,
+are answered with the first event's number, too, and would be so for each."""
 _POLL_S = 0.5
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
@@ -96,7 +99,8 @@ class SplunkSink:
         if reply.status == 413:
             return halved(alerts, self.deliver)
         number = answer.get("invalid-event-number")
-        if reply.status == 400 and isinstance(number, int) and 0 <= number < len(alerts):
+        is_the_events = answer.get("code") in _OF_THE_EVENT
+        if reply.status == 400 and is_the_events and isinstance(number, int) and 0 <= number < len(alerts):
             # Those before it may be in or not: once more is better than not at all.
             rest = self.deliver([*alerts[:number], *alerts[number + 1 :]])
             return [Refused(alerts[number], str(answer.get("text"))), *rest]
