@@ -3,11 +3,11 @@
     PYTHONPATH=tests python -m bench.soak [--minutes N] [--rate N]
 
 First traffic and the scorer alone, for the latency without sinks; then the same with `sink store` into PostgreSQL,
-`sink lake` and `notify`; then all of it for ten minutes, while each of these, and PostgreSQL itself, is killed (SIGKILL)
-and started again in turn. They and PostgreSQL run at a lower priority than the scorer, as docs/operating.md advises for
-one machine: what is measured is whether they hold the scorer up, not who of all gets the two processors first. At the end
-every decision on the topic is looked for in the store and in the lake, and every alert among what was told. Writes
-bench/soak.json.
+`sink lake` and `notify`; then all of it for ten minutes, while each of these, and PostgreSQL itself, is killed
+(SIGKILL) and started again in turn. They and PostgreSQL run at a lower priority than the scorer, as docs/operating.md
+advises for one machine: what is measured is whether they hold the scorer up, not who of all gets the two processors
+first. At the end every decision on the topic is looked for in the store and in the lake, and every alert among what was
+told. Writes bench/soak.json.
 """
 
 from __future__ import annotations

@@ -59,7 +59,9 @@ class Node:
         if place in self.documents:
             status = 409
         if status != 201:
-            return {"create": {"status": status, "error": {"type": self.error or f"error_{status}", "reason": "as it is"}}}
+            return {
+                "create": {"status": status, "error": {"type": self.error or f"error_{status}", "reason": "as it is"}}
+            }
         self.documents[place] = document
         return {"create": {"status": 201}}
 

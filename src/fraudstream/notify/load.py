@@ -94,9 +94,7 @@ class Notifications(NamedTuple):
             raise DefinitionError(self.source, problems)
 
 
-def load_notifications(
-    path: Path, environ: Mapping[str, str] | None = None, only: str | None = None
-) -> Notifications:
+def load_notifications(path: Path, environ: Mapping[str, str] | None = None, only: str | None = None) -> Notifications:
     """The channels of a file.
 
     Args:

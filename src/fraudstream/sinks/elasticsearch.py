@@ -39,8 +39,8 @@ _WRONG = 400
 _OF_THE_DOCUMENT = frozenset(
     {"mapper_parsing_exception", "document_parsing_exception", "strict_dynamic_mapping_exception"}
 )
-"""Errors that are a document's own. Others with the same status tell of the index: its name, that it is closed, that the
-cluster has no room for its shards."""
+"""Errors that are a document's own. Others with the same status tell of the index: its name, that it is closed, that
+the cluster has no room for its shards."""
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
 

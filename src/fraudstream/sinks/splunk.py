@@ -25,8 +25,8 @@ from fraudstream.sinks.delivery import (
 
 EVENTS, ACKNOWLEDGEMENTS = "/services/collector/event", "/services/collector/ack"
 _OF_THE_EVENT = frozenset({6, 12, 13, 15})
-"""Splunk's codes for what is wrong with an event itself; others, such as 7 for an index that the token may not write to,
-are answered with the first event's number, too, and would be so for each."""
+"""Splunk's codes for what is wrong with an event itself; others, such as 7 for an index that the token may not write
+to, are answered with the first event's number, too, and would be so for each."""
 _POLL_S = 0.5
 _JSON = msgspec.json.Encoder(decimal_format="number")
 

@@ -163,7 +163,8 @@ def noted_anchors(path: Path, store_name: str) -> list[Anchor]:
             found.append(parse_anchor(written))
         except UsageError as wrong:
             raise UsageError(
-                f"Line {number} of {path}: {wrong.found}", "The file was changed: find out by whom, and take the line out."
+                f"Line {number} of {path}: {wrong.found}",
+                "The file was changed: find out by whom, and take the line out.",
             ) from None
     return found
 
