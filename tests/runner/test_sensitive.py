@@ -16,9 +16,11 @@ import pytest
 from fraudstream.define.decision import ValueList
 from fraudstream.define.feature import Feature, FeatureKind
 from fraudstream.define.pipeline import Pipeline
-from fraudstream.engine.deadletter import original_of
+from fraudstream.engine.deadletter import dead_letter, original_of
+from fraudstream.engine.reject import Reject, RejectClass
 from fraudstream.pipelines import find_plan
 from fraudstream.runner.redrive import Chosen, redrive
+from fraudstream.runner.sealed import Sealed, sealed_naming
 from fraudstream.settings import Settings
 from fraudstream.tokens.held import use_keys
 from fraudstream.tokens.keyfile import read_keys
@@ -158,7 +160,9 @@ def test_decisions_and_letters_of_who_was_erased_are_told_from_wrong_ones(
     program = partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True)
     broker = ("-b", bench.settings.bootstrap_servers)
     erased = program([str(PROGRAM), "erase", PERSON, "pipeline.yaml", "--json", *broker])
-    assert json.loads(erased.stdout)["forgotten"] == {"keys": before.held, "sealed": 1}, erased.stderr
+    said = json.loads(erased.stdout)
+    assert said["forgotten"] == {"keys": before.held, "letters": 1}, erased.stderr
+    assert (erased.returncode, said["unknown"], said["left"]) == (0, {"keys": [], "letters": 0}, {})
 
     bench.produce(topic, [event(2, card=PERSON), event(3, card="c2")])
     bench.score_everything()
@@ -173,5 +177,28 @@ def test_decisions_and_letters_of_who_was_erased_are_told_from_wrong_ones(
     counted = program([str(PROGRAM), "redrive", "pipeline.yaml", *broker])
     assert "1 cannot be opened any more" in counted.stderr
     proved = program([str(PROGRAM), "prove", "e0", "--pipeline", "pipeline.yaml", *broker])
-    assert proved.returncode == 1 and "the token of event.card on record is forgotten" in proved.stderr, proved.stdout
+    assert (
+        proved.returncode == 1 and "the token of event.card on record is not what its key makes now" in proved.stderr
+    ), proved.stdout
     assert program([str(PROGRAM), "prove", "e3", "--pipeline", "pipeline.yaml", *broker]).returncode == 0
+
+
+def test_letters_that_nobody_can_open_keep_no_person_from_being_erased(
+    kafka_settings: Settings, tmp_path: Path, unique_id: str, token_keys: TokenKeys
+) -> None:
+    """Of a lost key, changed, or written by no scorer: they are counted, and what names the person is found."""
+    bench = Workbench(kafka_settings, guarded(), tmp_path, unique_id)
+    name, topic = bench.pipeline.name, bench.pipeline.input.name
+    reject = Reject(0, RejectClass.NOT_JSON, "It is none.")
+    texts = (b'{"card":"' + PERSON.encode(), b"another", b'{"card":"3782\\u0038' + PERSON[5:].encode())
+    letters = [dead_letter(reject, topic, 0, n, 0, None, text, name, token_keys) for n, text in enumerate(texts)]
+    letters.append(dead_letter(reject, topic, 0, 9, 0, PERSON.encode(), None, name, token_keys))
+    wrong = [
+        json.loads(letters[0]) | more
+        for more in ({"sealed_with": "lost"}, {"value_sealed": "AAAA"}, {"sealed_with": ["test"]}, {"key_sealed": 1})
+    ]
+    plain = dead_letter(reject, topic, 0, 10, 0, None, PERSON.encode(), name)
+    forged = [*(json.dumps(each).encode() for each in wrong), plain, b"{", json.dumps({"pipeline": name}).encode()]
+    bench.produce(bench.pipeline.dead_letters.name, [*forged, *letters, None])
+    found = sealed_naming(bench.settings, find_plan(bench.file), PERSON, [])
+    assert found == Sealed({"test": {f"{topic}/0/0", f"{topic}/0/2", f"{topic}/0/9"}}, len(wrong))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -106,7 +109,7 @@ def test_two_that_forget_at_once_both_do(tmp_path: Path) -> None:
     assert after.token(CARD) == before.token(CARD)
 
 
-def test_a_damaged_key_and_a_folder_that_is_not_ones_own_are_refused(tmp_path: Path) -> None:
+def test_a_damaged_key_is_refused_and_nobody_is_told_to_make_another(tmp_path: Path) -> None:
     path = tmp_path / "keys.toml"
     make_keys(path)
     change_keys(path, lambda _, secret: secret.without(CARD))
@@ -114,8 +117,62 @@ def test_a_damaged_key_and_a_folder_that_is_not_ones_own_are_refused(tmp_path: P
     for name in Secret.of(bytes(32)).parts():
         for damaged in (whole.replace(f'{name} = "', f'{name} = "AAAA'), whole.replace(f"{name} =", "more =")):
             path.write_text(damaged)
-            with pytest.raises(SettingError, match="is damaged"):
+            with pytest.raises(SettingError, match="is damaged") as refused:
                 read_keys(path, "the test")
+            assert "put its newest copy back, and erase again" in str(refused.value)
+    path.unlink()
+    with pytest.raises(SettingError, match="cannot be read: No such file"):
+        read_keys(path, "the test")
+
+
+def test_a_file_that_cannot_be_replaced_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    make_keys(path)
     check_changeable(path)
-    with pytest.raises(SettingError, match="nothing can be written to /proc"):
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(SettingError, match=r"/proc/keys\.toml cannot be replaced"):
         check_changeable(Path("/proc/keys.toml"))
+
+
+def test_what_a_killed_process_left_beside_the_file_goes(tmp_path: Path) -> None:
+    """It knows what the file is made to forget now."""
+    path = tmp_path / "keys.toml"
+    make_keys(path)
+    code = (
+        "import os, signal, sys; from pathlib import Path; from fraudstream.tokens import keyfile\n"
+        "keyfile.os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "keyfile.change_keys(Path(sys.argv[1]), lambda _, secret: secret.without(b'somebody else'))"
+    )
+    before = path.read_bytes()
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -signal.SIGKILL
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 2
+    change_keys(path, lambda _, secret: secret.without(CARD))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_owner_and_mode_stay_as_they_are(tmp_path: Path) -> None:
+    """Where root erases, the scorer's user can read the file afterwards."""
+    path = tmp_path / "keys.toml"
+    make_keys(path)
+    path.chmod(0o640)
+    owner = (65_533, 65_533) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    os.chown(path, *owner)
+    for change in (lambda: add_key(path), lambda: change_keys(path, lambda _, secret: secret.without(CARD))):
+        change()
+        found = path.stat()
+        assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (*owner, 0o640)
+
+
+def test_a_file_that_is_mounted_by_itself_is_refused(tmp_path: Path) -> None:
+    """As containers mount secrets: a rename onto it would fail."""
+    path = tmp_path / "keys.toml"
+    make_keys(path)
+    code = (
+        "import sys; from pathlib import Path; from fraudstream.tokens.keyfile import check_changeable\n"
+        "check_changeable(Path(sys.argv[1]))"
+    )
+    mounting = f"mount --bind /proc/version {path} && exec {sys.executable} -c '{code}' {path}"
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", mounting], capture_output=True, text=True, check=False)
+    assert "it is mounted by itself" in done.stderr, done.stderr

@@ -9,6 +9,8 @@ import pickle
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fraudstream.errors import SettingError, UsageError
 from fraudstream.settings import load_settings
@@ -18,6 +20,7 @@ from fraudstream.tokens.secret import Secret
 from fraudstream.tokens.source import MADE_HERE, keys_of
 
 CARD = b"4111111111111111"
+PLACE = "payments/0/7"
 SECRET = bytes(range(32))
 FIRST, SECOND = Secret.of(b"\1" * 32), Secret.of(SECRET)
 KEYS = TokenKeys("k2", {"k1": FIRST, "k2": SECOND})
@@ -49,35 +52,70 @@ def test_a_token_stands_for_itself() -> None:
 
 
 def test_what_is_sealed_opens_only_with_its_key_and_in_its_place() -> None:
-    sealed = KEYS.seal(CARD, "payments/0/7")
-    assert KEYS.unseal(sealed, "k2", "payments/0/7") == CARD
-    assert KEYS.seal(CARD, "payments/0/7") == sealed != KEYS.seal(CARD, "payments/0/8")
+    sealed = KEYS.seal(CARD, "payments/0/7", "value")
+    assert KEYS.unseal(sealed, "k2", "payments/0/7", "value") == CARD
+    assert KEYS.seal(CARD, "payments/0/7", "value") == sealed != KEYS.seal(CARD, "payments/0/8", "value")
     assert CARD not in base64.b64decode(sealed)
-    for wrong in (("k1", "payments/0/7"), ("k2", "payments/0/8"), ("k9", "payments/0/7")):
+    for wrong in (
+        ("k1", PLACE, "value"),
+        ("k2", "payments/0/8", "value"),
+        ("k2", PLACE, "key"),
+        ("k9", PLACE, "value"),
+    ):
         with pytest.raises(SettingError):
             KEYS.unseal(sealed, *wrong)
     for damaged in ("", "AAAA", "!", sealed[:-8] + "AAAAAAA="):
         with pytest.raises(SettingError, match="not readable"):
-            KEYS.unseal(damaged, "k2", "payments/0/7")
+            KEYS.unseal(damaged, "k2", PLACE, "value")
+    with pytest.raises(SettingError, match="not readable"):
+        KEYS.unseal(sealed, "k2", "payments", "value")
+
+
+def test_parts_of_a_record_and_its_hash_have_nothing_in_common() -> None:
+    """Equal bytes as key and as value, in two places, and in the topic that has the same name further on."""
+    places = ("payments/0/7", "payments/0/8", "payments/1/7", "payments/0/1/7", f"payments/0/{7 + 2**40}")
+    sealed = [KEYS.seal(CARD, place, part) for place in places for part in ("key", "value")]
+    assert len({base64.b64decode(each)[:12] for each in sealed}) == len(sealed)
+    hashes = {KEYS.record_hash(CARD, place) for place in places[:4]}
+    assert len(hashes) == 4 and KEYS.digest(CARD) not in hashes
+    assert KEYS.record_hash(CARD, PLACE, "k1") == TokenKeys("k1", {"k1": FIRST}).record_hash(CARD, PLACE)
+    with pytest.raises(SettingError, match="not held"):
+        KEYS.record_hash(CARD, PLACE, "k9")
 
 
 def test_what_a_key_has_forgotten_nobody_makes_or_opens_again() -> None:
     """A value has another token then; of what was sealed, one is closed for good, and the rest opens as before."""
-    closed, open_still = (KEYS.seal(text, "payments/0/7") for text in (CARD, b"another"))
-    keys = TokenKeys("k2", {"k1": FIRST, "k2": SECOND.without(CARD, [base64.b64decode(closed)])})
-    assert keys.unseal(closed, "k2", "payments/0/7") is None
-    assert keys.unseal(open_still, "k2", "payments/0/7") == b"another"
-    assert keys.unseal(keys.seal(CARD, "payments/0/7"), "k2", "payments/0/7") == CARD
+    beside = "payments/0/8"
+    closed, open_still = (KEYS.seal(CARD, place, "value") for place in (PLACE, beside))
+    forgetting = SECOND.without(CARD, [PLACE])
+    keys = TokenKeys("k2", {"k1": FIRST, "k2": Secret.read(forgetting.parts())})
+    assert keys.unseal(closed, "k2", PLACE, "value") is None
+    assert keys.unseal(open_still, "k2", beside, "value") == CARD
+    assert keys.unseal(keys.seal(CARD, PLACE, "value"), "k2", PLACE, "value") == CARD
     assert keys.token(CARD) != KEYS.token(CARD) and keys.token(CARD, "k1") == KEYS.token(CARD, "k1")
     assert keys.token(b"another") == KEYS.token(b"another")
     assert keys.is_token(KEYS.token(CARD)) and keys.stands_for(KEYS.token(CARD)) == KEYS.token(CARD)
     assert keys.identity == KEYS.identity and keys.digest(CARD) == KEYS.digest(CARD)
 
 
-def test_a_record_is_recognised_by_the_key_it_was_hashed_with() -> None:
-    assert KEYS.digest(CARD, "k1") == TokenKeys("k1", {"k1": FIRST}).digest(CARD) != KEYS.digest(CARD)
-    with pytest.raises(SettingError, match="not held"):
-        KEYS.digest(CARD, "k9")
+def test_who_guesses_a_forgotten_record_is_not_told() -> None:
+    """All that a dead letter says of its record (nonce, sealed bytes, hash) is another under the file as it is now."""
+    keys = TokenKeys("k2", {"k2": SECOND.without(b"else", [PLACE])})
+    before, now = (base64.b64decode(each.seal(CARD, PLACE, "value")) for each in (KEYS, keys))
+    assert before[:12] != now[:12] and before[12:] != now[12:]
+    assert keys.record_hash(CARD, PLACE) != KEYS.record_hash(CARD, PLACE)
+    assert keys.record_hash(CARD, "payments/0/8") == KEYS.record_hash(CARD, "payments/0/8")
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.binary(max_size=40), unique=True, min_size=2, max_size=12), st.data())
+def test_whoever_is_forgotten_all_others_keep_their_tokens(values: list[bytes], data: st.DataObject) -> None:
+    gone = data.draw(st.lists(st.sampled_from(values), unique=True))
+    secret = SECOND
+    for value in gone:
+        secret = secret.without(value)
+    keys = TokenKeys("k2", {"k2": Secret.read(secret.parts())})
+    assert {value for value in values if keys.token(value) != KEYS.token(value)} == set(gone)
 
 
 def test_keys_show_no_secret() -> None:

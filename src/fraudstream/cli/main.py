@@ -43,7 +43,7 @@ LazyGroup.table = {
     "sink": LazyCommand("fraudstream.cli.sink", "Keep what a pipeline's topics say, or deliver it."),
     "connect": LazyCommand("fraudstream.cli.connect", "Print the configuration of a Kafka Connect connector."),
     "case": LazyCommand("fraudstream.cli.case", "Work on alerts: open, assign and close cases."),
-    "erase": LazyCommand("fraudstream.cli.erase", "Remove a person from the store and the lake."),
+    "erase": LazyCommand("fraudstream.cli.erase", "Remove a person from store, lake and token keys."),
     "audit": LazyCommand("fraudstream.cli.audit", "List and verify the chain of who changed what."),
     "dataset": LazyCommand("fraudstream.cli.dataset", "Write a history's features and labels as a table."),
     "kill": LazyCommand("fraudstream.cli.kill", "Switch a pipeline's model or one of its rules off, within a second."),

@@ -196,12 +196,15 @@ def _print(event_id: str, decision: Decision, past: Past, proof: Proof) -> None:
         for each in record.differences:
             print(f"              {each.path}: recorded {_shown(each.recorded)}, computed {_shown(each.computed)}")
     print("proved: every byte is the same" if proof.holds else "not proved: computed again it is another record")
-    for path in _erased(proof):
-        show_note(f"note: the token of {path} on record is forgotten; whom it stood for was erased since")
+    for path in _other_tokens(proof):
+        show_note(
+            f"note: the token of {path} on record is not what its key makes now: whom it stands for was erased since, "
+            "or the record was changed"
+        )
 
 
-def _erased(proof: Proof) -> list[str]:
-    """Where another token stands under the same key: a key makes another one only of what it has forgotten."""
+def _other_tokens(proof: Proof) -> list[str]:
+    """Where another token stands under the same key, as where the key has forgotten a value since."""
     from fraudstream.tokens.keys import key_of
 
     return [

@@ -56,7 +56,7 @@ def dead_letter(
         "kafka_timestamp": timestamp_ms,
         **_kept(kept, place, keys),
         "value_length": None if value is None else len(value),
-        **_hash(value, keys),
+        **_hash(value, place, keys),
         "truncated": value is not None and len(value) > LARGEST_VALUE,
     }
     return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
@@ -84,22 +84,18 @@ def original_of(letter: Mapping[str, Any]) -> Original | None:
     try:
         if "sealed_with" not in letter:
             return Original(*(_decoded(letter[f"{name}_base64"]) for name in Original._fields))
-        came = letter["input"]
-        place = f"{came['topic']}/{came['partition']}/{came['offset']}"
-        sealed = sealed_parts(letter)
-        opened = {
-            name: held_keys().unseal(text, letter["sealed_with"], f"{place}/{name}") for name, text in sealed.items()
-        }
+        place = place_of(letter)
+        sealed = {name: letter[f"{name}_sealed"] for name in Original._fields if letter[f"{name}_sealed"] is not None}
+        opened = {name: held_keys().unseal(text, letter["sealed_with"], place, name) for name, text in sealed.items()}
         return None if None in opened.values() else Original(opened.get("key"), opened.get("value"))
     except (KeyError, TypeError, AttributeError) as wrong:
         raise ValueError("not a dead letter") from wrong
 
 
-def sealed_parts(letter: Mapping[str, Any]) -> dict[str, str]:
-    """What of a dead letter's record is sealed, by `Original`'s fields; nothing of a letter that is not sealed."""
-    if "sealed_with" not in letter:
-        return {}
-    return {name: letter[f"{name}_sealed"] for name in Original._fields if letter[f"{name}_sealed"] is not None}
+def place_of(letter: Mapping[str, Any]) -> str:
+    """Where the record stands that became a dead letter: what it is sealed for."""
+    came = letter["input"]
+    return f"{came['topic']}/{came['partition']}/{came['offset']}"
 
 
 def _decoded(text: str | None) -> bytes | None:
@@ -112,13 +108,11 @@ def _kept(parts: Mapping[str, bytes | None], place: str, keys: TokenKeys | None)
         return {
             f"{name}_base64": None if part is None else base64.b64encode(part).decode() for name, part in parts.items()
         }
-    sealed = {
-        f"{name}_sealed": None if part is None else keys.seal(part, f"{place}/{name}") for name, part in parts.items()
-    }
+    sealed = {f"{name}_sealed": None if part is None else keys.seal(part, place, name) for name, part in parts.items()}
     return {"sealed_with": keys.active, **sealed}
 
 
-def _hash(value: bytes | None, keys: TokenKeys | None) -> dict[str, str | None]:
+def _hash(value: bytes | None, place: str, keys: TokenKeys | None) -> dict[str, str | None]:
     if keys is None:
         return {"value_sha256": None if value is None else hashlib.sha256(value).hexdigest()}
-    return {"value_hmac": None if value is None else keys.digest(value)}
+    return {"value_hmac": None if value is None else keys.record_hash(value, place)}

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from fraudstream.engine.deadletter import NOTE, original_of, sealed_parts
-from fraudstream.kafka.admin import KafkaAdmin
+from fraudstream.engine.deadletter import NOTE
 from fraudstream.kafka.resend import Spot
 from fraudstream.kafka.tail import Record, TopicTail
-from fraudstream.plan.plan import Plan
 from fraudstream.settings import Settings
 
 
@@ -97,26 +95,3 @@ def _records(settings: Settings, topic: str) -> Iterator[Record]:
 def spot_of(members: dict[str, Any]) -> Spot:
     """The place that a letter or a note names."""
     return str(members["topic"]), int(members["partition"]), int(members["offset"])
-
-
-def sealed_parts_naming(settings: Settings, plan: Plan, names: Collection[str]) -> list[tuple[str, str]]:
-    """What of a pipeline's dead letters is sealed and has one of these names in it: key ids and sealed texts.
-
-    Raises:
-        BrokerUnreachable, TopicError: The topic cannot be read.
-        SettingError: A letter is sealed with a key that is not held.
-    """
-    topic = plan.pipeline.dead_letters.name
-    if not plan.pipeline.event.sensitive or topic not in KafkaAdmin(settings).topics():
-        return []
-    searched = [name.encode() for name in names]
-    found = []
-    for letter in read_letters(settings, topic, plan.pipeline.name):
-        original = original_of(letter.members)
-        if original is None:
-            continue
-        sealed = sealed_parts(letter.members)
-        for part, data in original._asdict().items():
-            if data is not None and part in sealed and any(name in data for name in searched):
-                found.append((letter.members["sealed_with"], sealed[part]))
-    return found

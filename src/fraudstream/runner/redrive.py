@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from fraudstream.engine.deadletter import LARGEST_VALUE, Original, original_of
+from fraudstream.engine.deadletter import LARGEST_VALUE, Original, original_of, place_of
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.resend import Again, Resender, Spot, records_at
 from fraudstream.plan.plan import Plan
@@ -148,7 +148,10 @@ def _originals(settings: Settings, letters: Sequence[Letter], found: Redriven) -
     """Each letter with the record it was; what is cut off in the letter is taken from the input, if it is there."""
     opened: list[tuple[Letter, Original]] = []
     for letter in letters:
-        original = original_of(letter.members)
+        try:
+            original = original_of(letter.members)
+        except ValueError:
+            continue  # no scorer wrote it
         if original is None:
             found.erased[letter.kind] += 1
         else:
@@ -179,7 +182,7 @@ def _is_same(letter: Letter, value: bytes | None) -> bool:
     if value is None:
         return members["value_length"] is None
     if "value_hmac" in members:
-        return bool(members["value_hmac"] == held_keys().digest(value, members["sealed_with"]))
+        return bool(members["value_hmac"] == held_keys().record_hash(value, place_of(members), members["sealed_with"]))
     return bool(members["value_sha256"] == hashlib.sha256(value).hexdigest())
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     cast,
     delete,
     func,
+    not_,
     null,
     or_,
     select,
@@ -32,6 +33,7 @@ from fraudstream.store.tables import (
     notification_alerts,
     notifications,
 )
+from fraudstream.tokens.keys import PREFIX, key_of
 
 ERASED = "erased"
 
@@ -52,12 +54,14 @@ def erase(store: Store, names: Collection[str], digest: str) -> dict[str, int]:
     """
     changed: dict[str, int] = {}
     with store.change("subject erased", digest, changed) as connection:
-        ids = select(decisions.c.event_id).where(decisions.c.key.in_(names))
-        changed["labels"] = connection.execute(delete(labels).where(labels.c.event_id.in_(ids))).rowcount
+        about = {table: or_(table.c.key.in_(names), *_naming(table, names)) for table in (decisions, alerts)}
+        ids = select(decisions.c.event_id).where(about[decisions], decisions.c.event_id.is_not(None))
+        changed["labels"] = connection.execute(
+            delete(labels).where(or_(labels.c.event_id.in_(ids), *_naming(labels, names, "event_id")))
+        ).rowcount
         nothing: dict[str, object] = {"event_id": None, "key": None, "features": {}, "explanation": null()}
-        for table in (decisions, alerts):
+        for table, of in about.items():
             values = nothing | ({"event": {}} if "event" in table.c else {})
-            of = or_(table.c.key.in_(names), *_naming(table, names))
             changed[table.name] = connection.execute(update(table).where(of).values(values)).rowcount
         noted = update(cases).where(or_(*_naming(cases, names, "note"))).values(note=ERASED)
         changed["cases"] = connection.execute(noted).rowcount
@@ -91,6 +95,22 @@ def traces(store: Store, names: Collection[str]) -> dict[str, int]:
             if count:
                 found[table.name] = count
     return found
+
+
+def other_keys(store: Store, held: Collection[str]) -> list[str]:
+    """The ids of keys that are not held, and with which tokens were made that decisions have as their keys."""
+    found: list[str] = []
+    with store.begin(read_only=True) as connection:
+        while True:
+            known = [decisions.c.key.startswith(f"{PREFIX}{key_id}_", autoescape=True) for key_id in (*held, *found)]
+            another = select(decisions.c.key).where(
+                decisions.c.key.startswith(PREFIX, autoescape=True),
+                *map(not_, known),
+            )
+            key_id = key_of(connection.execute(another.limit(1)).scalar())
+            if key_id is None:
+                return found
+            found.append(key_id)
 
 
 def _count(connection: Connection, table: Table, names: Collection[str]) -> int:

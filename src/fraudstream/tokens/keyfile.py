@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import errno
 import fcntl
 import os
 import re
 import secrets
-import tempfile
+import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -42,9 +43,14 @@ def read_keys(path: Path, origin: str) -> TokenKeys:
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as failed:
-        reason = failed.strerror if isinstance(failed, OSError) else "it is not UTF-8"
-        raise _wrong(path, origin, f"cannot be read: {reason}") from None
+    except OSError as failed:
+        raise SettingError(
+            f"The file of token keys {path} (from {origin}) cannot be read: {failed.strerror}.",
+            "Let the user of this process read it. `fraudstream token new-key FILE` makes the first one: a pipeline "
+            "that has run needs a copy of its own.",
+        ) from None
+    except UnicodeDecodeError:
+        raise _wrong(path, origin, "is not UTF-8") from None
     except tomllib.TOMLDecodeError:
         raise _wrong(path, origin, "is not TOML") from None  # the parser's message might quote a secret
     active, keys = document.get("active"), document.get("keys")
@@ -57,7 +63,8 @@ def make_keys(path: Path) -> bool:
     """Makes a key file with one new key, readable by its owner only; returns whether there was none before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     key_id = _new_key_id()
-    return _written(path, _document(key_id, {key_id: _new_secret()}), replace=False)
+    with _alone(path):
+        return _written(path, _document(key_id, {key_id: _new_secret()}), replace=False)
 
 
 def add_key(path: Path) -> str:
@@ -73,8 +80,11 @@ def change_keys(path: Path, change: Callable[[str, Secret], Secret]) -> TokenKey
     """Replaces the secrets of a key file that can be read, such as by those that have forgotten something.
 
     Args:
-        path: The file; it is replaced whole.
+        path: The file; it is replaced whole, and on disk when this returns.
         change: Gives the secret that takes the place of one, from its id and itself.
+
+    Raises:
+        SettingError: It cannot be read, or replaced.
     """
     with _alone(path):
         before = read_keys(path, "this command")
@@ -84,22 +94,13 @@ def change_keys(path: Path, change: Callable[[str, Secret], Secret]) -> TokenKey
 
 
 def check_changeable(path: Path) -> None:
-    """Refuses a key file that `change_keys` could not replace.
+    """Refuses a key file that `change_keys` could not replace: all of it is done but the replacing.
 
     Raises:
-        SettingError: Nothing can be written to its folder.
+        SettingError: Nothing can be written to its folder, or it could not be given to its owner, or it is mounted.
     """
-    folder = path.resolve().parent
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as failed:
-        raise SettingError(
-            f"The token keys in {path} are to forget a value, and nothing can be written to {folder}: "
-            f"{failed.strerror}.",
-            "Copy the key file to a folder of yours, name the copy in token_keys_file, and put what has become of it "
-            "in the place of every other copy.",
-        ) from None
+    with _alone(path), _draft(path, replace=True):
+        pass
 
 
 def _new_key_id() -> str:
@@ -129,30 +130,56 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         yield
+        os.fsync(folder)  # after a loss of power, the earlier file does not come back
     finally:
         os.close(folder)
 
 
+@contextlib.contextmanager
+def _draft(path: Path, *, replace: bool) -> Iterator[tuple[Path, int]]:
+    """A file beside another that can take its place, with its owner and mode; removed afterwards. Inside `_alone`.
+
+    It has the same name each time: what a process left behind that was killed, which may lead to what has been
+    forgotten since, does not stay.
+    """
+    path = path.resolve()  # what a link points to is replaced, not the link
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        draft.unlink(missing_ok=True)
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            if replace:
+                before = path.stat()
+                os.fchown(handle, before.st_uid, before.st_gid)
+                os.fchmod(handle, stat.S_IMODE(before.st_mode))
+                if os.path.ismount(path):
+                    raise OSError(errno.EBUSY, "it is mounted by itself")
+            yield draft, handle
+        finally:
+            os.close(handle)
+            draft.unlink(missing_ok=True)
+    except OSError as failed:
+        raise SettingError(
+            f"The file of token keys {path} cannot be replaced: {failed.strerror}.",
+            "Run this as its owner, where its folder can be written to; or copy it to a folder of yours, and name the "
+            "copy in token_keys_file. Then put what has become of it in the place of every other copy.",
+        ) from None
+
+
 def _written(path: Path, text: str, *, replace: bool) -> bool:
     """Puts a file in its place whole; returns whether it was, which it is not where there is one already."""
-    path = path.resolve()  # what a link points to is replaced, not the link
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+    with _draft(path, replace=replace) as (draft, handle):
+        with os.fdopen(handle, "w", encoding="utf-8", closefd=False) as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(handle)
         if replace:
-            draft.replace(path)
-        else:
-            os.link(draft, path)  # fails where another process was quicker
-    except FileExistsError:
-        return False
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            draft.unlink()
-    return True
+            draft.replace(path.resolve())
+            return True
+        with contextlib.suppress(FileExistsError):  # somebody was quicker
+            os.link(draft, path.resolve())
+            return True
+    return False
 
 
 def _secret(path: Path, origin: str, key_id: str, found: Any) -> Secret:
@@ -162,7 +189,7 @@ def _secret(path: Path, origin: str, key_id: str, found: Any) -> Secret:
         try:
             return Secret.read(found)
         except ValueError:
-            raise _wrong(path, origin, f"has a key {key_id!r} that is damaged; take the file from a copy") from None
+            raise _wrong(path, origin, f"has a key {key_id!r} that is damaged") from None
     try:
         secret = base64.b64decode(found, validate=True) if isinstance(found, str) else b""
     except (binascii.Error, ValueError):
@@ -175,5 +202,7 @@ def _secret(path: Path, origin: str, key_id: str, found: Any) -> Secret:
 def _wrong(path: Path, origin: str, found: str) -> SettingError:
     return SettingError(
         f"The file of token keys {path} (from {origin}) {found}.",
-        'Write `active = "k1"` and, under `[keys]`, k1 = "…": `openssl rand -base64 32` makes a secret.',
+        "If it was whole once, put its newest copy back, and erase again whom that still knows: tokens made with other "
+        'keys fit none there are. One that you write has `active = "k1"` and, under `[keys]`, k1 = "…", which '
+        "`openssl rand -base64 32` makes.",
     )

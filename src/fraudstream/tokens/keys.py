@@ -88,35 +88,40 @@ class TokenKeys:
         found = next((each[1].decode() for each in _TOKEN_BYTES_IN.finditer(record)), self.active)
         return TokenKeys(found, self._held) if found in self._held else self
 
-    def digest(self, value: bytes, key_id: str | None = None) -> str:
-        """The keyed hash of a record, 64 hex digits: it tells records apart, and is not a token.
+    def digest(self, value: bytes) -> str:
+        """The active key's hash of a value, 64 hex digits: it tells values apart, is no token, and is not forgotten."""
+        return self._current.digest(b"record ", value).hex()
+
+    def record_hash(self, record: bytes, place: str, key_id: str | None = None) -> str:
+        """The keyed hash of the record at a place, 64 hex digits.
 
         Raises:
             SettingError: The key, the active one unless said, is not held.
         """
-        return self.secret(key_id or self.active).digest(b"record ", value).hex()
+        return self.secret(key_id or self.active).record_hash(record, place).hex()
 
-    def seal(self, plain: bytes, about: str) -> str:
+    def seal(self, plain: bytes, place: str, part: str) -> str:
         """Bytes that only `unseal` gives back, as base64; sealed again they are the same text.
 
         Args:
             plain: What is sealed.
-            about: Where it belongs; it is not readable anywhere else.
+            place: Where the record stands that it is of, as `TOPIC/PARTITION/OFFSET`.
+            part: What of the record it is. It is not readable as another, or elsewhere.
         """
-        return base64.b64encode(self._current.seal(plain, about.encode())).decode()
+        return base64.b64encode(self._current.seal(plain, place, part)).decode()
 
-    def unseal(self, sealed: str, key_id: str, about: str) -> bytes | None:
+    def unseal(self, sealed: str, key_id: str, place: str, part: str) -> bytes | None:
         """What `seal` was given; None if the key has forgotten how to open it.
 
         Raises:
-            SettingError: The key it was sealed with is not held, or it was not sealed by it for that place.
+            SettingError: The key it was sealed with is not held, or it was not sealed by it as this part, there.
         """
         secret = self.secret(key_id)
         try:
-            return secret.unseal(base64.b64decode(sealed, validate=True), about.encode())
+            return secret.unseal(base64.b64decode(sealed, validate=True), place, part)
         except ValueError:  # binascii.Error is one
             raise SettingError(
-                f"What was sealed for {about} is not readable with the token key {key_id!r}.",
+                f"What was sealed for {place}/{part} is not readable with the token key {key_id!r}.",
                 "It was changed, moved from another place, or sealed with another key of the same name.",
             ) from None
 

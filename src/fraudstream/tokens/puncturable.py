@@ -13,8 +13,6 @@ import secrets
 from collections.abc import Collection
 
 SEED_BYTES = 32
-DEPTH = 10
-"""Levels of the tree. A way is so many hexadecimal digits; of 2^40 leaves hardly two values share one."""
 DIGITS = [b"%x" % digit for digit in range(16)]
 _NEAR = 4
 """Seeds down to this level are remembered: 16^4 of them at most."""
@@ -27,19 +25,20 @@ class PuncturableKey:
     """A key for each way, any of which can be forgotten.
 
     Args:
-        seeds: What is known: seeds of 32 bytes by the way to them, such that each way of `DEPTH` digits begins with
-            exactly one of theirs. Of a whole key, the root's alone.
+        depth: Levels of the tree. A way is so many hexadecimal digits.
+        seeds: What is known: seeds of 32 bytes by the way to them, such that each way begins with exactly one of
+            theirs. Of a whole key, the root's alone.
         punctured: The ways whose leaf is another than it once was.
     """
 
-    def __init__(self, seeds: dict[bytes, bytes], punctured: frozenset[bytes] = frozenset()) -> None:
-        self._seeds, self._punctured = seeds, punctured
+    def __init__(self, depth: int, seeds: dict[bytes, bytes], punctured: frozenset[bytes] = frozenset()) -> None:
+        self._depth, self._seeds, self._punctured = depth, seeds, punctured
         self._near: dict[bytes, bytes] = {}
 
     @classmethod
-    def whole(cls, root: bytes) -> PuncturableKey:
+    def whole(cls, depth: int, root: bytes) -> PuncturableKey:
         """The key that has forgotten nothing yet."""
-        return cls({b"": root})
+        return cls(depth, {b"": root})
 
     def leaf(self, way: bytes) -> bytes:
         """The key of a way, 32 bytes."""
@@ -57,7 +56,7 @@ class PuncturableKey:
 
     def without(self, ways: Collection[bytes]) -> PuncturableKey:
         """The key that has forgotten the leaves of some ways: there are new ones at random, all others are the same."""
-        changed = PuncturableKey(dict(self._seeds), self._punctured.union(ways))
+        changed = PuncturableKey(self._depth, dict(self._seeds), self._punctured.union(ways))
         for way in ways:
             changed._puncture(way)
         return changed
@@ -65,7 +64,7 @@ class PuncturableKey:
     def _puncture(self, way: bytes) -> None:
         seed, at = self._nearest(way)
         del self._seeds[way[:at]]
-        for depth in range(at, DEPTH):
+        for depth in range(at, self._depth):
             for digit in DIGITS:
                 if digit != way[depth : depth + 1]:
                     self._seeds[way[:depth] + digit] = _down(seed, digit)
@@ -79,8 +78,8 @@ class PuncturableKey:
         return _SPLIT + b"".join(self.written(way + digit) for digit in DIGITS)
 
     @classmethod
-    def read(cls, written: bytes) -> PuncturableKey:
-        """What `written` gave.
+    def read(cls, depth: int, written: bytes) -> PuncturableKey:
+        """What `written` gave, of a key of this depth.
 
         Raises:
             ValueError: It did not give this.
@@ -92,22 +91,22 @@ class PuncturableKey:
         while ways:
             way, kind = ways.pop(), written[at : at + 1]
             at += 1
-            if kind == _SPLIT and len(way) < DEPTH:
+            if kind == _SPLIT and len(way) < depth:
                 ways += [way + digit for digit in reversed(DIGITS)]
                 continue
             seeds[way] = written[at : at + SEED_BYTES]
             at += SEED_BYTES
-            if kind == _PUNCTURED and len(way) == DEPTH:
+            if kind == _PUNCTURED and len(way) == depth:
                 punctured.add(way)
             elif kind != _SEED:
                 raise ValueError(f"a node of no kind at byte {at}")
         if at != len(written):
             raise ValueError(f"{len(written)} bytes where {at} are a key")
-        return cls(seeds, frozenset(punctured))
+        return cls(depth, seeds, frozenset(punctured))
 
     def _nearest(self, way: bytes) -> tuple[bytes, int]:
         """The seed that a way leads through, and at which level."""
-        for depth in range(DEPTH, -1, -1):
+        for depth in range(self._depth, -1, -1):
             seed = self._seeds.get(way[:depth])
             if seed is not None:
                 return seed, depth

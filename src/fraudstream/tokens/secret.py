@@ -9,30 +9,35 @@ import hmac
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from fraudstream.tokens.puncturable import DEPTH, SEED_BYTES, PuncturableKey
+from fraudstream.tokens.puncturable import SEED_BYTES, PuncturableKey
 
 LEAST_SECRET_BYTES = 32
 HASH_BYTES, NONCE_BYTES = 16, 12
-_WAY_BYTES = DEPTH // 2
+_VALUE_DIGITS = 10
+"""Of the way to a value's key: of 2^40 leaves hardly two values share one."""
+_LOG_DIGITS, _OFFSET_DIGITS = 6, 10
+"""Of the way to a record's key. Neighbours in a partition share most of theirs: forgetting all costs little more."""
+_DEPTHS = {"tokens": _VALUE_DIGITS, "sealing": _LOG_DIGITS + _OFFSET_DIGITS}
 
 
 class Secret:
     """The keys that are derived from one secret, each for one purpose.
 
     A value's hash is HMAC-SHA256 (RFC 2104), hashed once more together with a key of the value's own, and cut to 128
-    bits. That key is a leaf of a tree of keys, and the HMAC's first digits are the way to it. Bytes are sealed by
-    AES-256-GCM, under keys of another tree.
+    bits. That key is a leaf of a tree of keys, and the HMAC's first digits are the way to it. Records are sealed by
+    AES-256-GCM under keys of another tree, in which the way is where a record stands. All that is written of a record
+    comes from that key, its nonce and its hash, too: a hash that outlives it would tell whoever guesses the record.
 
     Attributes:
         tokens, sealing: The two trees.
-        digests, nonces, ways: Keys of 32 bytes.
+        digests, logs, ways: Keys of 32 bytes.
     """
 
     def __init__(
-        self, *, tokens: PuncturableKey, sealing: PuncturableKey, digests: bytes, nonces: bytes, ways: bytes
+        self, *, tokens: PuncturableKey, sealing: PuncturableKey, digests: bytes, logs: bytes, ways: bytes
     ) -> None:
         self.tokens, self.sealing = tokens, sealing
-        self.digests, self.nonces, self.ways = digests, nonces, ways
+        self.digests, self.logs, self.ways = digests, logs, ways
         # HMAC as RFC 2104 has it: the key has gone into both hashes already, and is not hashed again for each value.
         block = ways.ljust(hashlib.sha256().block_size, b"\0")
         self._inner, self._outer = (hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
@@ -46,9 +51,9 @@ class Secret:
         """
         made = {
             purpose: hmac.digest(secret, f"fraudstream {purpose}\x01".encode(), "sha256")
-            for purpose in ("tokens", "sealing", "digests", "nonces", "ways")
+            for purpose in ("tokens", "sealing", "digests", "logs", "ways")
         }
-        trees = {name: PuncturableKey.whole(made.pop(name)) for name in ("tokens", "sealing")}
+        trees = {name: PuncturableKey.whole(depth, made.pop(name)) for name, depth in _DEPTHS.items()}
         return cls(**trees, **made)  # type: ignore[arg-type]
 
     @classmethod
@@ -60,7 +65,7 @@ class Secret:
         """
         try:
             data = {name: base64.b64decode(text, validate=True) for name, text in parts.items()}
-            trees = {name: PuncturableKey.read(data.pop(name)) for name in ("tokens", "sealing")}
+            trees = {name: PuncturableKey.read(depth, data.pop(name)) for name, depth in _DEPTHS.items()}
             if any(len(key) != SEED_BYTES for key in data.values()):
                 raise ValueError("a key of another length")
             return cls(**trees, **data)  # type: ignore[arg-type]
@@ -71,7 +76,7 @@ class Secret:
         """All of it in base64: what stands in a key file for a secret that has forgotten something."""
         whole = {
             "digests": self.digests,
-            "nonces": self.nonces,
+            "logs": self.logs,
             "sealing": self.sealing.written(),
             "tokens": self.tokens.written(),
             "ways": self.ways,
@@ -81,48 +86,59 @@ class Secret:
     def hash(self, value: bytes) -> bytes:
         """A value's keyed hash, 16 bytes."""
         keyed = self._keyed(value)
-        return hashlib.sha256(self.tokens.leaf(_way_of(keyed)) + keyed).digest()[:HASH_BYTES]
+        return hashlib.sha256(self.tokens.leaf(_way_to(keyed)) + keyed).digest()[:HASH_BYTES]
 
     def digest(self, *parts: bytes) -> bytes:
         """A keyed hash of 32 bytes that is not forgotten, for telling things apart."""
         return hmac.digest(self.digests, b"".join(parts), "sha256")
 
-    def seal(self, plain: bytes, bound: bytes) -> bytes:
-        """Bytes that only `unseal` gives back, and only for the place they are bound to; the same each time."""
+    def record_hash(self, record: bytes, place: str) -> bytes:
+        """A keyed hash of 32 bytes of the record at a place, which is forgotten with how to open it."""
+        return hmac.digest(self.sealing.leaf(self._way_at(place)), b"record " + record, "sha256")
+
+    def seal(self, plain: bytes, place: str, part: str) -> bytes:
+        """Bytes that only `unseal` gives back, and only as this part of the record at this place; the same each time.
+
+        Args:
+            plain: What is sealed.
+            place: Where the record stands, as `TOPIC/PARTITION/OFFSET`.
+            part: What of it this is.
+        """
+        leaf, bound = self.sealing.leaf(self._way_at(place)), _bound(place, part)
         # A nonce made from what is sealed (as RFC 5297 does) comes again only with the same bytes in the same place.
-        nonce = hmac.digest(self.nonces, len(bound).to_bytes(8, "big") + bound + plain, "sha256")[:NONCE_BYTES]
-        sealed: bytes = _cipher(self.sealing.leaf(_way_of(nonce))).encrypt(nonce, plain, bound)
+        nonce = hmac.digest(leaf, b"nonce " + len(bound).to_bytes(8, "big") + bound + plain, "sha256")[:NONCE_BYTES]
+        sealed: bytes = _cipher(leaf).encrypt(nonce, plain, bound)
         return nonce + sealed
 
-    def unseal(self, sealed: bytes, bound: bytes) -> bytes | None:
+    def unseal(self, sealed: bytes, place: str, part: str) -> bytes | None:
         """What `seal` was given; None if it was forgotten since.
 
         Raises:
-            ValueError: It was not sealed by this secret for this place.
+            ValueError: It was not sealed by this secret as this part of the record at this place.
         """
         from cryptography.exceptions import InvalidTag
 
-        nonce, way = sealed[:NONCE_BYTES], _way_of(sealed)
-        if len(nonce) < NONCE_BYTES:
-            raise ValueError("too short")
+        way = self._way_at(place)
         try:
-            opened: bytes = _cipher(self.sealing.leaf(way)).decrypt(nonce, sealed[NONCE_BYTES:], bound)
+            opened: bytes = _cipher(self.sealing.leaf(way)).decrypt(
+                sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _bound(place, part)
+            )
             return opened
         except InvalidTag:
             if self.sealing.is_punctured(way):
                 return None
             raise ValueError("sealed otherwise") from None
 
-    def without(self, value: bytes, sealed: Collection[bytes] = ()) -> Secret:
-        """The secret that has forgotten a value, and how to open some of what it sealed.
+    def without(self, value: bytes, places: Collection[str] = ()) -> Secret:
+        """The secret that has forgotten a value, and how to open what it sealed of the records at some places.
 
         The value's hash is a new one then, and nobody can make the earlier one again.
         """
         return Secret(
-            tokens=self.tokens.without([_way_of(self._keyed(value))]),
-            sealing=self.sealing.without([_way_of(each) for each in sealed]),
+            tokens=self.tokens.without([_way_to(self._keyed(value))]),
+            sealing=self.sealing.without([self._way_at(place) for place in places]),
             digests=self.digests,
-            nonces=self.nonces,
+            logs=self.logs,
             ways=self.ways,
         )
 
@@ -132,12 +148,21 @@ class Secret:
         outer.update(inner.digest())
         return outer.digest()
 
+    def _way_at(self, place: str) -> bytes:
+        log, _, offset = place.rpartition("/")
+        digits = hmac.digest(self.logs, log.encode(), "sha256").hex()[:_LOG_DIGITS]
+        return f"{digits}{int(offset) % 16**_OFFSET_DIGITS:0{_OFFSET_DIGITS}x}".encode()
 
-def _way_of(data: bytes) -> bytes:
-    return binascii.hexlify(data[:_WAY_BYTES])
+
+def _way_to(keyed: bytes) -> bytes:
+    return binascii.hexlify(keyed[: _VALUE_DIGITS // 2])
 
 
-def _cipher(key: bytes) -> Any:
+def _bound(place: str, part: str) -> bytes:
+    return f"{place}/{part}".encode()
+
+
+def _cipher(leaf: bytes) -> Any:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    return AESGCM(key)
+    return AESGCM(hmac.digest(leaf, b"cipher", "sha256"))
