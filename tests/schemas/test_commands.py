@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -12,11 +13,12 @@ import pytest
 from fraudstream.define.pipeline import Format
 from fraudstream.define.write import to_yaml
 from fraudstream.engine.schemas import WriterSchema
-from fraudstream.kafka.registry import SchemaRegistry
+from fraudstream.kafka.registry import A_PERSON_WAITS_S, SchemaRegistry
 from fraudstream.pipelines import SHIPPED, find_plan
 from fraudstream.settings import Settings, load_settings
 from registry import RegistryServer
 from runner.workbench import Workbench
+from servers import free_port
 
 from .payments import avro, payment, pipeline
 from .test_registry import score
@@ -39,6 +41,18 @@ def done(command: Command, settings: Settings, *arguments: str) -> str:
     return found.stdout
 
 
+def test_a_registry_that_is_away_costs_a_person_seconds(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text(to_yaml(pipeline()))
+    env = {"FRAUDSTREAM_SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{free_port()}"}
+    began = time.monotonic()
+    for arguments in (("check", str(file), "--registry"), ("schema", str(file), "--register")):
+        done = command(*arguments, env=env)
+        assert done.returncode == 3
+        assert "did not give" in done.stderr
+    assert time.monotonic() - began < 2 * A_PERSON_WAITS_S + 2
+
+
 @pytest.mark.parametrize("form", [Format.AVRO, Format.PROTOBUF])
 def test_a_file_is_produced_and_scored(
     settings: Settings, tmp_path: Path, unique_id: str, command: Command, form: Format
@@ -49,20 +63,8 @@ def test_a_file_is_produced_and_scored(
         {**payment(number), "at": f"2026-01-01T00:00:{number:02d}Z", "amount": number + 0.5} for number in range(20)
     ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done(
-        command,
-        settings,
-        "produce",
-        str(file),
-        "--topic",
-        topic,
-        "--format",
-        form,
-        "--pipeline",
-        str(bench.file),
-        "--time",
-        "at",
-    )
+    done(command, settings, "produce", str(file), "--topic", topic, "--format", form, "--pipeline", str(bench.file))
+    assert {each.key().decode() for each in bench.read(topic)} == {row["card"] for row in rows}, "its event's key"
     assert score(bench, settings).decisions == 20
     first = bench.decisions()[1]["event"]
     assert (first["id"], first["amount"], first["merchant"], first["at"]) == (

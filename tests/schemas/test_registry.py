@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import threading
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ from fraudstream.runner.statistics import Statistics
 from fraudstream.settings import Settings, load_settings
 from registry import RegistryServer
 from runner.workbench import Workbench
-from servers import free_port
+from servers import Answer, Receiver, Request, free_port
 
 from .payments import DECIMAL, avro, framed, payment, pipeline, written
 
@@ -118,6 +121,41 @@ def test_a_schema_evolves(settings: Settings, tmp_path: Path, unique_id: str) ->
     score(bench, settings)
     assert [each["event"]["card"] for each in bench.decisions()[5:]] == ["c8"], "found by the pipeline's alias"
     assert [each["class"] for each in bench.dead_letters()[-2:]] == ["incompatible_schema"] * 2, "still no events"
+
+
+def test_a_scorer_that_waits_for_the_registry_is_not_ready_until_it_answers(
+    settings: Settings, registry: RegistryServer, tmp_path: Path, unique_id: str
+) -> None:
+    """The registry goes away while the scorer runs, and a record names a schema that was not asked for yet."""
+    bench = Workbench(settings, pipeline(), tmp_path, unique_id)
+    way = Receiver()
+    there, _, path = registry.url.removeprefix("http://").partition("/")
+
+    def passed_on(request: Request) -> Answer:
+        with urllib.request.urlopen(f"http://{there}{request.path}", timeout=10) as answer:
+            return Answer(200, {"Content-Type": answer.headers["Content-Type"]}, answer.read())
+
+    way.answer = passed_on
+    schema = avro()
+    schema_id = SchemaRegistry(settings).register(f"{bench.pipeline.input.name}-value", schema)
+    shutil.rmtree(tmp_path / ".fraudstream", ignore_errors=True)  # nothing is kept from before
+    loop = start(
+        find_plan(bench.file), replace(settings, schema_registry_url=f"http://127.0.0.1:{way.port}/{path}"), Options()
+    )
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    try:
+        bench.wait_for(lambda: loop.unready() is None)
+        way.close()
+        bench.produce(bench.pipeline.input.name, [written(schema, payment(0), schema_id)])
+        bench.wait_for(lambda: loop.unready() == f"the schema registry does not give schema {schema_id}")
+        way.open()
+        bench.wait_for(lambda: loop.unready() is None)
+        bench.wait_for(lambda: bench.count(bench.scores) == 1)
+    finally:
+        loop.stop()
+        thread.join()
+        way.close()
 
 
 def test_a_registry_that_is_down_is_waited_for_and_loses_nothing(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,9 @@ from fraudstream.cli.options import (
 from fraudstream.cli.traffic import duration_ms, progress_line, stop_on_signals, summary_of, summary_text
 from fraudstream.errors import DataError, UsageError
 from fraudstream.settings import Settings
+
+if TYPE_CHECKING:
+    from fraudstream.define.pipeline import Pipeline
 
 KINDS = (".parquet", ".csv", ".jsonl", ".ndjson")
 
@@ -48,7 +51,12 @@ def command(
     label_all: Annotated[bool, typer.Option("--label-all", help="Also label what is legitimate.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the label delays.")] = 1,
     pipeline: Annotated[
-        str | None, typer.Option("--pipeline", metavar="FILE | NAME", help="Whose events: needed with --format.")
+        str | None,
+        typer.Option(
+            "--pipeline",
+            metavar="FILE | NAME",
+            help="Who reads them, and so what is their time and key; needed with --format.",
+        ),
     ] = None,
     form: Annotated[
         str | None,
@@ -63,6 +71,7 @@ def command(
 ) -> None:
     """Send a history file to a topic, in event-time order, keyed, at a given speed or as fast as it goes."""
     from fraudstream.kafka.producer import BulkProducer, require_topics
+    from fraudstream.pipelines import find_plan
     from fraudstream.simulate.delivery import Delivery, Pace
     from fraudstream.simulate.history import KEY_NAMES, TIME_NAMES, Columns, PastBatch, guess, require_columns
     from fraudstream.simulate.labels import LabelQueue
@@ -77,10 +86,13 @@ def command(
         what = "is not a file of a known kind" if file.is_file() else "is a folder" if file.is_dir() else "is not there"
         raise DataError(f"{file} {what}.", f"Give a file that ends with {', '.join(KINDS)}.")
     delay_ms = duration_ms("--label-delay", label_delay)
+    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port, log_format=log_format)
+    read_by = None if pipeline is None else find_plan(pipeline, settings.pipelines_folder).pipeline
+    times, keys = _names_of_time_and_key(read_by)
     history = TableHistory(file) if file.suffix in (".parquet", ".csv") else LineHistory(file)
     columns = Columns(
-        time=_choose(time, "--time", guess(history.names, TIME_NAMES), history.names, "event time"),
-        key=_choose(key, "--key", guess(history.names, KEY_NAMES), history.names, "the record key"),
+        time=_choose(time, "--time", guess(history.names, [*times, *TIME_NAMES]), history.names, "event time"),
+        key=_choose(key, "--key", guess(history.names, [*keys, *KEY_NAMES]), history.names, "the record key"),
         label=labels,
         id=id_,
         drop=tuple(dict.fromkeys([*(drop or ()), *([labels] if labels else [])])),
@@ -90,11 +102,10 @@ def command(
         raise UsageError(
             f"{file} has no time column that is known.", f"Name one with --time: {', '.join(history.names)}."
         )
-    settings = settings_from(bootstrap_servers, config, values, metrics_port=metrics_port, log_format=log_format)
     require_topics(settings, [topic, labels_topic] if labels else [topic])
     producer = BulkProducer(settings)
 
-    written = _written(pipeline, form, topic, settings)
+    written = _written(read_by, form, topic, settings)
 
     def emit(batch: PastBatch, part: slice) -> None:
         producer.send(topic, written(batch.values[part]), None if batch.keys is None else batch.keys[part])
@@ -121,19 +132,28 @@ def command(
         print(summary_text(done, topic, labels_topic if labels else None))
 
 
+def _names_of_time_and_key(read_by: Pipeline | None) -> tuple[list[str], list[str]]:
+    """What a pipeline calls event time and the record key, in lower case; nothing where it has none."""
+    if read_by is None:
+        return [], []
+    event = read_by.event
+    fields = [None if name is None else event.field(name) for name in (event.time, event.key)]
+    times, keys = ([] if field is None else [path.lower() for path in field.paths] for field in fields)
+    return times, keys
+
+
 def _written(
-    pipeline: str | None, form: str | None, topic: str, settings: Settings
+    read_by: Pipeline | None, form: str | None, topic: str, settings: Settings
 ) -> Callable[[Sequence[bytes]], Sequence[bytes]]:
     """What makes the records of the events' JSON."""
     if form is None:
         return lambda values: values
-    if pipeline is None:
+    if read_by is None:
         raise UsageError("--format needs to know what an event is.", "Name the pipeline that reads it with --pipeline.")
     from fraudstream.cli.schema import chosen_format
     from fraudstream.kafka.subjects import records_for
-    from fraudstream.pipelines import find_plan
 
-    return records_for(find_plan(pipeline, settings.pipelines_folder).pipeline, chosen_format(form), topic, settings)
+    return records_for(read_by, chosen_format(form), topic, settings)
 
 
 def _choose(asked: str | None, option: str, guessed: str | None, names: list[str], what: str) -> str | None:

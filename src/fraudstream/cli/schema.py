@@ -47,11 +47,11 @@ def command(
     if not register:
         show_json({"kind": schema.kind, "schema": schema.text}) if as_json else print(schema.text.rstrip())
         return
-    from fraudstream.kafka.registry import SchemaRegistry
+    from fraudstream.kafka.registry import A_PERSON_WAITS_S, SchemaRegistry
     from fraudstream.kafka.subjects import subject_of
 
     subject = subject_of(named)
-    schema_id = SchemaRegistry(settings).register(subject, schema)
+    schema_id = SchemaRegistry(settings, A_PERSON_WAITS_S).register(subject, schema)
     if as_json:
         show_json({"kind": schema.kind, "subject": subject, "id": schema_id})
     else:

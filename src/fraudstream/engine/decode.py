@@ -120,6 +120,11 @@ class Decoder:
         self._sensitive = [spec.name for spec in self._columns if spec.sensitive]
         self._tokeniser: Tokeniser | None = Tokeniser(held_keys()) if self._sensitive else None
 
+    @property
+    def waits_for(self) -> str | None:
+        """What keeps it from decoding now; None where nothing does. For any thread."""
+        return None
+
     def decode(self, values: list[bytes | None], timestamps_ms: Int64s) -> Decoded:
         """Decode n records.
 

@@ -35,6 +35,8 @@ from fraudstream.schema.event import Event
 HEADER_BYTES = 5
 ASKED_AGAIN_S = 10.0
 """How long an id that the registry does not know is taken for unknown."""
+_SLOW_S = 1.0
+"""A registry that has not answered for so long is waited for."""
 _MOST_UNKNOWN = 10_000
 
 
@@ -68,8 +70,17 @@ class FramedDecoder(Decoder):
         self._readers: dict[int, Reader | Refused] = {}
         self._unknown_until: dict[int, float] = {}
         self._lock = threading.Lock()
+        self._asking: tuple[int, float] | None = None
         self._writer = EventWriter(event)
         self._load()
+
+    @property
+    def waits_for(self) -> str | None:
+        """The schema that was asked for a while ago and has not come."""
+        asking = self._asking
+        if asking is None or time.monotonic() - asking[1] < _SLOW_S:
+            return None
+        return f"the schema registry does not give schema {asking[0]}"
 
     def tree(self, record: bytes | None) -> dict[str, Any]:
         """What a record holds, as the reference decoder reads it.
@@ -158,7 +169,11 @@ class FramedDecoder(Decoder):
             if known is not None:
                 return known
             if self._unknown_until.get(schema_id, 0) < time.monotonic():
-                found = self._schemas.schema(schema_id)
+                self._asking = schema_id, time.monotonic()
+                try:
+                    found = self._schemas.schema(schema_id)
+                finally:
+                    self._asking = None
                 if found is not None:
                     self._readers[schema_id] = made = reader_of(schema_id, found, self._event, self._form)
                     return made

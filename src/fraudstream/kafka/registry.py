@@ -24,6 +24,8 @@ from fraudstream.settings import Settings
 LOGGER = logging.getLogger("fraudstream.kafka")
 GIVES_UP_AFTER_S = 60.0
 """How long a registry that does not answer is asked again and again."""
+A_PERSON_WAITS_S = 5.0
+"""The same where a command waits for it, at whose end somebody sits."""
 _TIMEOUT_S = 5.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 8.0
 _UNKNOWN = (40401, 40402, 40403)

@@ -10,7 +10,7 @@ from fraudstream.engine.decision_wire import decision_schema
 from fraudstream.engine.decode_framed import Reader, reader_of
 from fraudstream.engine.event_records import EventRecords, event_schema
 from fraudstream.errors import RegistryError
-from fraudstream.kafka.registry import SchemaRegistry
+from fraudstream.kafka.registry import A_PERSON_WAITS_S, SchemaRegistry
 from fraudstream.plan.plan import Plan
 from fraudstream.settings import Settings
 
@@ -40,7 +40,7 @@ def registered_inputs(pipeline: Pipeline, settings: Settings) -> Iterator[Regist
     Raises:
         RegistryUnreachable, RegistryError, SettingError, ToolError: The registry cannot be asked.
     """
-    for version in SchemaRegistry(settings).versions(subject_of(pipeline.input.name)):
+    for version in SchemaRegistry(settings, A_PERSON_WAITS_S).versions(subject_of(pipeline.input.name)):
         found = reader_of(version.schema_id, version.schema, pipeline.event, pipeline.input.format)
         refused = found.refused if isinstance(found, Reader) else found
         yield Registered(version.number, version.schema_id, None if refused is None else refused.reason)
@@ -74,7 +74,7 @@ def checked_output(plan: Plan, route: Route, settings: Settings) -> tuple[int | 
     Raises:
         RegistryUnreachable, RegistryError, SettingError, ToolError: The registry cannot be asked.
     """
-    registry, subject = SchemaRegistry(settings), subject_of(route.topic)
+    registry, subject = SchemaRegistry(settings, A_PERSON_WAITS_S), subject_of(route.topic)
     schema = decision_schema(plan, route.format)
     schema_id = registry.id_of(subject, schema)
     if schema_id is not None:
@@ -95,5 +95,5 @@ def records_for(
     """
     if form is Format.JSON:
         return lambda values: values
-    schema_id = SchemaRegistry(settings).register(subject_of(topic), event_schema(pipeline, form))
+    schema_id = SchemaRegistry(settings, A_PERSON_WAITS_S).register(subject_of(topic), event_schema(pipeline, form))
     return EventRecords(pipeline, form, schema_id)

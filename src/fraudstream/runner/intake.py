@@ -114,6 +114,11 @@ class Intake:
         self._lanes = {place: _Lane(place, place[0] == self._labels_topic) for place in ordered}
 
     @property
+    def waits_for(self) -> str | None:
+        """What keeps records from being decoded now; None where nothing does. For any thread."""
+        return self._decoder.waits_for
+
+    @property
     def held(self) -> int:
         """How many records wait."""
         return sum(lane.rows for lane in self._lanes.values())

@@ -170,6 +170,8 @@ class StreamLoop:
         """Why nothing is decided now, or not with the model; None where all is well. For any thread."""
         if not self._owned:
             return "no partitions are assigned"
+        if self._intake.waits_for is not None:
+            return self._intake.waits_for
         if self._replay is not None:
             return f"the state is being rebuilt: {self._totals.replayed:,} records replayed"
         return None if self._serving is None else self._serving.unready()
