@@ -126,13 +126,14 @@ def _document(active: str, keys: Mapping[str, str | Mapping[str, str]]) -> str:
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Lets one process at a time change a file: of two at once, the first one's change would be lost."""
-    folder = os.open(path.resolve().parent, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as opened:
+        with _replacing(path):
+            folder = os.open(path.resolve().parent, os.O_RDONLY)
+            opened.callback(os.close, folder)
+            fcntl.flock(folder, fcntl.LOCK_EX)
         yield
-        os.fsync(folder)  # after a loss of power, the earlier file does not come back
-    finally:
-        os.close(folder)
+        with _replacing(path):
+            os.fsync(folder)  # after a loss of power, the earlier file does not come back
 
 
 @contextlib.contextmanager
@@ -144,20 +145,25 @@ def _draft(path: Path, *, replace: bool) -> Iterator[tuple[Path, int]]:
     """
     path = path.resolve()  # what a link points to is replaced, not the link
     draft = path.with_name(f".{path.name}.draft")
-    try:
+    with _replacing(path), contextlib.ExitStack() as opened:
         draft.unlink(missing_ok=True)
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            if replace:
-                before = path.stat()
-                os.fchown(handle, before.st_uid, before.st_gid)
-                os.fchmod(handle, stat.S_IMODE(before.st_mode))
-                if os.path.ismount(path):
-                    raise OSError(errno.EBUSY, "it is mounted by itself")
-            yield draft, handle
-        finally:
-            os.close(handle)
-            draft.unlink(missing_ok=True)
+        opened.callback(draft.unlink, missing_ok=True)
+        opened.callback(os.close, handle)
+        if replace:
+            before = path.stat()
+            os.fchown(handle, before.st_uid, before.st_gid)
+            os.fchmod(handle, stat.S_IMODE(before.st_mode))
+            if os.path.ismount(path):
+                raise OSError(errno.EBUSY, "it is mounted by itself")
+        yield draft, handle
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[None]:
+    """The user's error for the operating system's."""
+    try:
+        yield
     except OSError as failed:
         raise SettingError(
             f"The file of token keys {path} cannot be replaced: {failed.strerror}.",
