@@ -52,46 +52,43 @@ def test_a_token_stands_for_itself() -> None:
 
 
 def test_what_is_sealed_opens_only_with_its_key_and_in_its_place() -> None:
-    sealed = KEYS.seal(CARD, "payments/0/7", "value")
-    assert KEYS.unseal(sealed, "k2", "payments/0/7", "value") == CARD
-    assert KEYS.seal(CARD, "payments/0/7", "value") == sealed != KEYS.seal(CARD, "payments/0/8", "value")
+    own = KEYS.record_key(PLACE)
+    sealed = own.seal("value", CARD)
+    assert KEYS.record_key(PLACE, "k2").unseal("value", sealed) == CARD
+    assert KEYS.record_key(PLACE).seal("value", CARD) == sealed
     assert CARD not in base64.b64decode(sealed)
-    for wrong in (
-        ("k1", PLACE, "value"),
-        ("k2", "payments/0/8", "value"),
-        ("k2", PLACE, "key"),
-        ("k9", PLACE, "value"),
-    ):
-        with pytest.raises(SettingError):
-            KEYS.unseal(sealed, *wrong)
+    for key_id, place, part in (("k1", PLACE, "value"), ("k2", "payments/0/8", "value"), ("k2", PLACE, "key")):
+        with pytest.raises(SettingError, match="not readable"):
+            KEYS.record_key(place, key_id).unseal(part, sealed)
     for damaged in ("", "AAAA", "!", sealed[:-8] + "AAAAAAA="):
         with pytest.raises(SettingError, match="not readable"):
-            KEYS.unseal(damaged, "k2", PLACE, "value")
-    with pytest.raises(SettingError, match="not readable"):
-        KEYS.unseal(sealed, "k2", "payments", "value")
+            own.unseal("value", damaged)
+    with pytest.raises(SettingError, match="not held"):
+        KEYS.record_key(PLACE, "k9")
+    for none in ("payments", "payments/0/x"):
+        with pytest.raises(ValueError, match="invalid"):
+            KEYS.record_key(none)
 
 
 def test_parts_of_a_record_and_its_hash_have_nothing_in_common() -> None:
-    """Equal bytes as key and as value, in two places, and in the topic that has the same name further on."""
-    places = ("payments/0/7", "payments/0/8", "payments/1/7", "payments/0/1/7", f"payments/0/{7 + 2**40}")
-    sealed = [KEYS.seal(CARD, place, part) for place in places for part in ("key", "value")]
+    """Equal bytes as key and as value, in two places, in another topic, and where offsets begin to share keys."""
+    places = (PLACE, "payments/0/8", "payments/1/7", "payments/0/1/7", f"payments/0/{7 + 2**40}")
+    sealed = [KEYS.record_key(place).seal(part, CARD) for place in places for part in ("key", "value")]
     assert len({base64.b64decode(each)[:12] for each in sealed}) == len(sealed)
-    hashes = {KEYS.record_hash(CARD, place) for place in places[:4]}
+    hashes = {KEYS.record_key(place).hash(CARD) for place in places[:4]}
     assert len(hashes) == 4 and KEYS.digest(CARD) not in hashes
-    assert KEYS.record_hash(CARD, PLACE, "k1") == TokenKeys("k1", {"k1": FIRST}).record_hash(CARD, PLACE)
-    with pytest.raises(SettingError, match="not held"):
-        KEYS.record_hash(CARD, PLACE, "k9")
 
 
 def test_what_a_key_has_forgotten_nobody_makes_or_opens_again() -> None:
     """A value has another token then; of what was sealed, one is closed for good, and the rest opens as before."""
     beside = "payments/0/8"
-    closed, open_still = (KEYS.seal(CARD, place, "value") for place in (PLACE, beside))
+    closed, open_still = (KEYS.record_key(place).seal("value", CARD) for place in (PLACE, beside))
     forgetting = SECOND.without(CARD, [PLACE])
     keys = TokenKeys("k2", {"k1": FIRST, "k2": Secret.read(forgetting.parts())})
-    assert keys.unseal(closed, "k2", PLACE, "value") is None
-    assert keys.unseal(open_still, "k2", beside, "value") == CARD
-    assert keys.unseal(keys.seal(CARD, PLACE, "value"), "k2", PLACE, "value") == CARD
+    assert keys.record_key(PLACE).unseal("value", closed) is None
+    assert keys.record_key(beside).unseal("value", open_still) == CARD
+    again = keys.record_key(PLACE)
+    assert again.unseal("value", again.seal("value", CARD)) == CARD
     assert keys.token(CARD) != KEYS.token(CARD) and keys.token(CARD, "k1") == KEYS.token(CARD, "k1")
     assert keys.token(b"another") == KEYS.token(b"another")
     assert keys.is_token(KEYS.token(CARD)) and keys.stands_for(KEYS.token(CARD)) == KEYS.token(CARD)
@@ -101,10 +98,11 @@ def test_what_a_key_has_forgotten_nobody_makes_or_opens_again() -> None:
 def test_who_guesses_a_forgotten_record_is_not_told() -> None:
     """All that a dead letter says of its record (nonce, sealed bytes, hash) is another under the file as it is now."""
     keys = TokenKeys("k2", {"k2": SECOND.without(b"else", [PLACE])})
-    before, now = (base64.b64decode(each.seal(CARD, PLACE, "value")) for each in (KEYS, keys))
-    assert before[:12] != now[:12] and before[12:] != now[12:]
-    assert keys.record_hash(CARD, PLACE) != KEYS.record_hash(CARD, PLACE)
-    assert keys.record_hash(CARD, "payments/0/8") == KEYS.record_hash(CARD, "payments/0/8")
+    before, now = (each.record_key(PLACE) for each in (KEYS, keys))
+    written = [base64.b64decode(each.seal("value", CARD)) for each in (before, now)]
+    assert written[0][:12] != written[1][:12] and written[0][12:] != written[1][12:]
+    assert before.hash(CARD) != now.hash(CARD)
+    assert keys.record_key("payments/0/8").hash(CARD) == KEYS.record_key("payments/0/8").hash(CARD)
 
 
 @settings(max_examples=10, deadline=None)

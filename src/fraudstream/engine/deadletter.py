@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from fraudstream.engine.reject import Reject
 from fraudstream.tokens.held import held_keys
 from fraudstream.tokens.keys import TokenKeys
+from fraudstream.tokens.record import RecordKey
 
 LARGEST_VALUE = 65_536
 """How many of a record's bytes a dead letter carries."""
@@ -43,7 +44,7 @@ def dead_letter(
         keys: What seals its key and value, where events have sensitive fields: a record that cannot be read may hold
             them anywhere. A hash of it would tell the value to whoever tries all card numbers, so that is keyed, too.
     """
-    place = f"{topic}/{partition}/{offset}"
+    own = None if keys is None else keys.record_key(f"{topic}/{partition}/{offset}")
     kept = {
         "key": None if key is None else key[:LARGEST_VALUE],
         "value": None if value is None else value[:LARGEST_VALUE],
@@ -54,9 +55,10 @@ def dead_letter(
         "pipeline": pipeline,
         "input": {"topic": topic, "partition": partition, "offset": offset},
         "kafka_timestamp": timestamp_ms,
-        **_kept(kept, place, keys),
+        **({} if keys is None else {"sealed_with": keys.active}),
+        **_kept(kept, own),
         "value_length": None if value is None else len(value),
-        **_hash(value, place, keys),
+        **_hash(value, own),
         "truncated": value is not None and len(value) > LARGEST_VALUE,
     }
     return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
@@ -84,9 +86,9 @@ def original_of(letter: Mapping[str, Any]) -> Original | None:
     try:
         if "sealed_with" not in letter:
             return Original(*(_decoded(letter[f"{name}_base64"]) for name in Original._fields))
-        place = place_of(letter)
-        sealed = {name: letter[f"{name}_sealed"] for name in Original._fields if letter[f"{name}_sealed"] is not None}
-        opened = {name: held_keys().unseal(text, letter["sealed_with"], place, name) for name, text in sealed.items()}
+        own = held_keys().record_key(place_of(letter), letter["sealed_with"])
+        sealed = {name: letter[f"{name}_sealed"] for name in Original._fields}
+        opened = {name: own.unseal(name, text) for name, text in sealed.items() if text is not None}
         return None if None in opened.values() else Original(opened.get("key"), opened.get("value"))
     except (KeyError, TypeError, AttributeError) as wrong:
         raise ValueError("not a dead letter") from wrong
@@ -102,17 +104,16 @@ def _decoded(text: str | None) -> bytes | None:
     return None if text is None else base64.b64decode(text, validate=True)
 
 
-def _kept(parts: Mapping[str, bytes | None], place: str, keys: TokenKeys | None) -> dict[str, str | None]:
-    """Key and value as base64, or sealed for their place."""
-    if keys is None:
+def _kept(parts: Mapping[str, bytes | None], own: RecordKey | None) -> dict[str, str | None]:
+    """Key and value as base64, or sealed with the record's own key."""
+    if own is None:
         return {
             f"{name}_base64": None if part is None else base64.b64encode(part).decode() for name, part in parts.items()
         }
-    sealed = {f"{name}_sealed": None if part is None else keys.seal(part, place, name) for name, part in parts.items()}
-    return {"sealed_with": keys.active, **sealed}
+    return {f"{name}_sealed": None if part is None else own.seal(name, part) for name, part in parts.items()}
 
 
-def _hash(value: bytes | None, place: str, keys: TokenKeys | None) -> dict[str, str | None]:
-    if keys is None:
+def _hash(value: bytes | None, own: RecordKey | None) -> dict[str, str | None]:
+    if own is None:
         return {"value_sha256": None if value is None else hashlib.sha256(value).hexdigest()}
-    return {"value_hmac": None if value is None else keys.record_hash(value, place)}
+    return {"value_hmac": None if value is None else own.hash(value)}

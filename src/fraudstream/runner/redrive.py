@@ -182,7 +182,9 @@ def _is_same(letter: Letter, value: bytes | None) -> bool:
     if value is None:
         return members["value_length"] is None
     if "value_hmac" in members:
-        return bool(members["value_hmac"] == held_keys().record_hash(value, place_of(members), members["sealed_with"]))
+        return bool(
+            members["value_hmac"] == held_keys().record_key(place_of(members), members["sealed_with"]).hash(value)
+        )
     return bool(members["value_sha256"] == hashlib.sha256(value).hexdigest())
 
 

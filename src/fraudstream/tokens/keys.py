@@ -6,11 +6,11 @@ go by tokens as they would by values, and without the key nobody finds the value
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
 
 from fraudstream.errors import SettingError
+from fraudstream.tokens.record import RecordKey
 from fraudstream.tokens.secret import Secret
 
 PREFIX = "tok_"
@@ -92,38 +92,14 @@ class TokenKeys:
         """The active key's hash of a value, 64 hex digits: it tells values apart, is no token, and is not forgotten."""
         return self._current.digest(b"record ", value).hex()
 
-    def record_hash(self, record: bytes, place: str, key_id: str | None = None) -> str:
-        """The keyed hash of the record at a place, 64 hex digits.
+    def record_key(self, place: str, key_id: str | None = None) -> RecordKey:
+        """The key of the record that stands at a place, `TOPIC/PARTITION/OFFSET`.
 
         Raises:
-            SettingError: The key, the active one unless said, is not held.
+            SettingError: The key it comes from, the active one unless said, is not held.
+            ValueError: That is no place.
         """
-        return self.secret(key_id or self.active).record_hash(record, place).hex()
-
-    def seal(self, plain: bytes, place: str, part: str) -> str:
-        """Bytes that only `unseal` gives back, as base64; sealed again they are the same text.
-
-        Args:
-            plain: What is sealed.
-            place: Where the record stands that it is of, as `TOPIC/PARTITION/OFFSET`.
-            part: What of the record it is. It is not readable as another, or elsewhere.
-        """
-        return base64.b64encode(self._current.seal(plain, place, part)).decode()
-
-    def unseal(self, sealed: str, key_id: str, place: str, part: str) -> bytes | None:
-        """What `seal` was given; None if the key has forgotten how to open it.
-
-        Raises:
-            SettingError: The key it was sealed with is not held, or it was not sealed by it as this part, there.
-        """
-        secret = self.secret(key_id)
-        try:
-            return secret.unseal(base64.b64decode(sealed, validate=True), place, part)
-        except ValueError:  # binascii.Error is one
-            raise SettingError(
-                f"What was sealed for {place}/{part} is not readable with the token key {key_id!r}.",
-                "It was changed, moved from another place, or sealed with another key of the same name.",
-            ) from None
+        return self.secret(key_id or self.active).record_key(place)
 
 
 def key_of(value: object) -> str | None:

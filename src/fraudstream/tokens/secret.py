@@ -10,9 +10,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fraudstream.tokens.puncturable import SEED_BYTES, PuncturableKey
+from fraudstream.tokens.record import RecordKey
 
 LEAST_SECRET_BYTES = 32
-HASH_BYTES, NONCE_BYTES = 16, 12
+HASH_BYTES = 16
 _VALUE_DIGITS = 10
 """Of the way to a value's key: of 2^40 leaves hardly two values share one."""
 _LOG_DIGITS, _OFFSET_DIGITS = 6, 10
@@ -24,9 +25,8 @@ class Secret:
     """The keys that are derived from one secret, each for one purpose.
 
     A value's hash is HMAC-SHA256 (RFC 2104), hashed once more together with a key of the value's own, and cut to 128
-    bits. That key is a leaf of a tree of keys, and the HMAC's first digits are the way to it. Records are sealed by
-    AES-256-GCM under keys of another tree, in which the way is where a record stands. All that is written of a record
-    comes from that key, its nonce and its hash, too: a hash that outlives it would tell whoever guesses the record.
+    bits. That key is a leaf of a tree of keys, and the HMAC's first digits are the way to it. Records are sealed
+    under keys of another tree, in which the way is where a record stands.
 
     Attributes:
         tokens, sealing: The two trees.
@@ -92,45 +92,17 @@ class Secret:
         """A keyed hash of 32 bytes that is not forgotten, for telling things apart."""
         return hmac.digest(self.digests, b"".join(parts), "sha256")
 
-    def record_hash(self, record: bytes, place: str) -> bytes:
-        """A keyed hash of 32 bytes of the record at a place, which is forgotten with how to open it."""
-        return hmac.digest(self.sealing.leaf(self._way_at(place)), b"record " + record, "sha256")
-
-    def seal(self, plain: bytes, place: str, part: str) -> bytes:
-        """Bytes that only `unseal` gives back, and only as this part of the record at this place; the same each time.
-
-        Args:
-            plain: What is sealed.
-            place: Where the record stands, as `TOPIC/PARTITION/OFFSET`.
-            part: What of it this is.
-        """
-        leaf, bound = self.sealing.leaf(self._way_at(place)), _bound(place, part)
-        # A nonce made from what is sealed (as RFC 5297 does) comes again only with the same bytes in the same place.
-        nonce = hmac.digest(leaf, b"nonce " + len(bound).to_bytes(8, "big") + bound + plain, "sha256")[:NONCE_BYTES]
-        sealed: bytes = _cipher(leaf).encrypt(nonce, plain, bound)
-        return nonce + sealed
-
-    def unseal(self, sealed: bytes, place: str, part: str) -> bytes | None:
-        """What `seal` was given; None if it was forgotten since.
+    def record_key(self, place: str) -> RecordKey:
+        """The key of the record that stands at a place, `TOPIC/PARTITION/OFFSET`.
 
         Raises:
-            ValueError: It was not sealed by this secret as this part of the record at this place.
+            ValueError: That is no place.
         """
-        from cryptography.exceptions import InvalidTag
-
         way = self._way_at(place)
-        try:
-            opened: bytes = _cipher(self.sealing.leaf(way)).decrypt(
-                sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _bound(place, part)
-            )
-            return opened
-        except InvalidTag:
-            if self.sealing.is_punctured(way):
-                return None
-            raise ValueError("sealed otherwise") from None
+        return RecordKey(self.sealing.leaf(way), place, is_new=self.sealing.is_punctured(way))
 
     def without(self, value: bytes, places: Collection[str] = ()) -> Secret:
-        """The secret that has forgotten a value, and how to open what it sealed of the records at some places.
+        """The secret that has forgotten a value, and the keys of the records at some places.
 
         The value's hash is a new one then, and nobody can make the earlier one again.
         """
@@ -156,13 +128,3 @@ class Secret:
 
 def _way_to(keyed: bytes) -> bytes:
     return binascii.hexlify(keyed[: _VALUE_DIGITS // 2])
-
-
-def _bound(place: str, part: str) -> bytes:
-    return f"{place}/{part}".encode()
-
-
-def _cipher(leaf: bytes) -> Any:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    return AESGCM(hmac.digest(leaf, b"cipher", "sha256"))
