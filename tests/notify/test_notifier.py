@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fraudstream.errors import StoreUnreachable
 from fraudstream.notify.load import load_notifications
 from fraudstream.notify.notifier import Notifier, Summary
 from fraudstream.settings import Settings, load_settings
@@ -184,6 +185,42 @@ def test_what_fails_is_seen_and_can_be_sent_again(desk: Desk, command: Run) -> N
     assert desk.tell().sent == 1
     assert [request.headers["idempotency-key"] for request in desk.server.requests] == [failure["notification_id"]]
     assert command("notify", "failed").stdout == "no notification has failed\n"
+
+
+def test_what_waits_for_a_channel_that_is_gone_is_seen_to_have_failed(desk: Desk, command: Run) -> None:
+    """As where it was given another name; declared again, it gets what is sent again."""
+    desk.server.behave(Behaviour.REFUSES)
+    desk.declare(f"cases: {HOOK.replace('200ms', '1m')}")
+    desk.alert(0)
+    assert desk.tell().put_off == 1
+    desk.server.behave(Behaviour.TAKES)
+    desk.declare(f"desk: {HOOK}")
+    assert desk.tell().sent == 0
+    assert "cases: 1 notifications waited for it, and there is no such channel any more." in desk.notes[-1]
+    seen = command("notify", "failed", "--json")
+    (failure,) = json.loads(seen.stdout)["notifications"]
+    assert (seen.returncode, failure["channel"]) == (1, "cases")
+    desk.declare(f"cases: {HOOK}")
+    command("notify", "resend", "--all")
+    assert desk.tell().sent == 1
+    assert desk.told() == [0]
+
+
+def test_a_store_that_is_away_when_the_outbox_is_tidied_ends_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notifier = desk.notifier()
+    tidied = []
+
+    def away(*_: object) -> None:
+        tidied.append(time.monotonic())
+        raise StoreUnreachable("The store failed.")
+
+    monkeypatch.setattr(notifier._outbox, "forget", away)
+    monkeypatch.setattr("fraudstream.notify.notifier._TIDY_AGAIN_S", 0.0)
+    desk.alert(0)
+    assert notifier.run(until_caught_up=True).sent == 1
+    assert len(tidied) > 1
 
 
 def test_nothing_is_sent_again_by_a_slip(command: Run) -> None:

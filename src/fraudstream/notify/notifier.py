@@ -34,7 +34,7 @@ from fraudstream.telemetry.series import Labels, Series, counter, gauge, histogr
 _AT_ONCE = 500
 _WAIT_S = 0.5
 _PAUSE_S = 1.0
-_TIDY_EVERY_S = 3_600.0
+_TIDY_EVERY_S, _TIDY_AGAIN_S = 3_600.0, 10.0
 _LOOK_EVERY_S = 2.0
 
 
@@ -110,6 +110,7 @@ class Notifier:
         self._by_channel = {each.name: Counter(told=0, grouped=0, repeats=0) for each in self._channels}
         self._depths: list[Depth] = []
         self._looked_at_s = -_LOOK_EVERY_S
+        self._tidy_at_s = 0.0
         self._waits_for: str | None = "no partitions are assigned"
         self._lags: dict[Place, int] = {}
         self.moved_at_s = time.monotonic()
@@ -121,16 +122,12 @@ class Notifier:
 
     def run(self, *, until_caught_up: bool = False) -> Summary:
         """Takes and delivers until stopped; with `until_caught_up` until all alerts are taken and nothing is due."""
-        tidied = -_TIDY_EVERY_S
         try:
             self._consumer.open()
             for courier in self._couriers:
                 courier.start()
             while not self._ending.is_set():
-                if time.monotonic() - tidied > _TIDY_EVERY_S:
-                    tidied = time.monotonic()
-                    now_ms = _now_ms()
-                    self._outbox.forget(now_ms - self._keep_ms, now_ms)
+                self._tidy()
                 self._look()
                 taken = self._step()
                 dead = [courier.name for courier in self._couriers if not courier.is_alive()]
@@ -232,6 +229,24 @@ class Notifier:
             and self._consumer.caught_up()
             and all(each.is_done() for each in self._couriers)
         )
+
+    def _tidy(self) -> None:
+        """At the start and every hour; soon again where the store is away, which whoever needs it says."""
+        if time.monotonic() < self._tidy_at_s:
+            return
+        now_ms = _now_ms()
+        try:
+            self._outbox.forget(now_ms - self._keep_ms, now_ms)
+            given_up = self._outbox.give_up([each.name for each in self._channels])
+        except StoreError:
+            self._tidy_at_s = time.monotonic() + _TIDY_AGAIN_S
+            return
+        self._tidy_at_s = time.monotonic() + _TIDY_EVERY_S
+        for channel, count in given_up.items():
+            self._note(
+                f"{channel}: {count} notifications waited for it, and there is no such channel any more. They have "
+                "failed; see `fraudstream notify failed`."
+            )
 
     def _look(self) -> None:
         """Now and then: how far behind this is, and what waits in the outbox."""

@@ -6,10 +6,10 @@ Whoever is killed has either done both or nothing, so every alert is in the outb
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import and_, delete, func, select, update
 
 from fraudstream.notify.declaration import Channel
 from fraudstream.notify.gather import FAILED, SENT, WAITING, tell
@@ -89,6 +89,17 @@ class Outbox:
         found = found.where(c.notifier == self.notifier, c.state.in_((WAITING, FAILED))).group_by(c.channel, c.state)
         with self.store.begin(read_only=True) as connection:
             return [Depth(*row) for row in connection.execute(found)]
+
+    def give_up(self, declared: Collection[str]) -> Counter[str]:
+        """Lets what waits for channels that are not declared any more fail, to be seen; returns how many, by channel."""
+        c = notifications.c
+        theirs = and_(c.notifier == self.notifier, c.state == WAITING, c.channel.not_in(declared))
+        with self.store.begin() as connection:
+            found = connection.execute(select(c.channel).where(theirs).with_for_update()).scalars().all()
+            if found:
+                changes = {"state": FAILED, "last_error": "There is no such channel any more."}
+                connection.execute(update(notifications).where(theirs).values(changes))
+        return Counter(found)
 
     def forget(self, sent_before_ms: int, now_ms: int) -> None:
         """Deletes what was sent before then, and subjects that nothing was heard of for a month."""
