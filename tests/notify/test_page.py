@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,7 @@ from fraudstream.notify.claims import LEASE_BEYOND_TIMEOUT_MS
 from fraudstream.notify.declaration import DEFAULT_TIMEOUT_MS, Grouping, Repeats, Retry, Template
 from fraudstream.notify.load import KEYS, load_notifications
 from fraudstream.notify.template import FIELDS
+from fraudstream.notify.trial import trial_message
 from fraudstream.outbound import MOST_REPLY_BYTES
 from fraudstream.units import format_duration
 
@@ -64,6 +69,35 @@ def test_attempts_last_as_long_as_is_said() -> None:
     hours = sum(next_attempt_ms(Retry(), each, None) for each in range(1, Retry().attempts)) / 3_600_000
     assert 22 < hours < 26
     assert "for about a day unless" in PAGE
+
+
+def test_the_receiver_to_try_with_knows_what_is_ours(tmp_path: Path, command: Callable[..., Any]) -> None:
+    check, receiver = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert receiver.count("8099") == 1
+    (tmp_path / "receiver.py").write_text(check + receiver.replace("8099", str(port)))
+    (tmp_path / "cases.secret").write_text("a-secret-of-24-bytes-or-more\n")
+    (tmp_path / "cases.url").write_text(f"http://localhost:{port}/\n")
+    channel = "{kind: webhook, url_file: cases.url, secret_file: cases.secret, allow_private: true}"
+    (tmp_path / "notify.yaml").write_text(f"channels: {{cases: {channel}}}\n")
+    process = subprocess.Popen([sys.executable, "receiver.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        deadline = time.monotonic() + 20
+        while (done := command("notify", "test", "cases")).returncode and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert done.returncode == 0, done.stdout
+        assert process.stdout.readline().startswith('from us {"type":"fraud.alerts"')
+        (tmp_path / "cases.secret").write_text("another-secret-of-24-bytes-or-more\n")
+        declared = load_notifications(tmp_path / "notify.yaml").channels["cases"]
+        (tmp_path / "cases.secret").write_text("a-secret-of-24-bytes-or-more\n")
+        declared.sender.send(trial_message(declared), 10.0)
+        assert process.stdout.readline().startswith("not from us {")
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_receiver_can_copy_the_check() -> None:

@@ -16,7 +16,7 @@ from fraudstream.settings import Settings, load_settings
 from fraudstream.store.bulk import insert_rows
 from fraudstream.store.erase import traces
 from fraudstream.store.retention import prune
-from fraudstream.store.tables import audit, dead_letters, decisions, labels, notification_alerts, notifications
+from fraudstream.store.tables import audit, cases, dead_letters, decisions, labels, notification_alerts, notifications
 from fraudstream.tokens.keyfile import add_key, make_keys, read_keys
 from runner.small import START_MS
 
@@ -52,6 +52,27 @@ def test_what_was_kept_long_enough_is_deleted_and_its_days_dropped(
         with store.begin() as connection:
             leaves = "SELECT count(*) FROM pg_partition_tree('decisions') WHERE isleaf"
             assert connection.exec_driver_sql(leaves).scalar_one() == 1
+
+
+def test_a_closed_case_goes_when_it_was_kept_long_enough_and_an_open_one_never(store_settings: Settings) -> None:
+    store = made(store_settings)
+    with store.begin() as connection:
+        for number, (pipeline, status, at) in enumerate(
+            [("small", "closed", 0), ("small", "working", 0), ("small", "closed", DAY_MS), ("another", "closed", 0)]
+        ):
+            row = (number, pipeline, "events", 0, number, status, "ana", None, "a note", START_MS, START_MS + at)
+            insert_rows(connection, cases, [row])
+    assert prune(store, "small", Retention(cases="1d"), START_MS + DAY_MS + 1) == {"cases": 1}
+    assert [row["case_id"] for row in rows(store, cases, cases.c.case_id)] == [1, 2, 3]
+
+
+def test_what_no_scorer_wrote_is_as_old_as_its_record(store_settings: Settings, pipeline_file: Path) -> None:
+    """Such a dead letter has no input record whose age could count."""
+    store = made(store_settings)
+    odd = Record("fraud-scores", 0, 0, START_MS, b"c0", b"odd")
+    target_of(pipeline_file, store).write([odd, odd._replace(offset=1, timestamp_ms=START_MS + DAY_MS)])
+    assert prune(store, "small", Retention(dead_letters="1d"), START_MS + DAY_MS + 1) == {"dead_letters": 1}
+    assert [row["offset"] for row in rows(store, dead_letters)] == [1]
 
 
 def test_notifications_that_are_done_with_are_deleted_with_what_they_tell(store_settings: Settings) -> None:

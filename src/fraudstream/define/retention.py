@@ -11,8 +11,9 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Attributes:
         decisions: Decisions, in the store and in the lake, from when they were made.
         alerts: Alerts in the store, from when they were raised.
+        cases: Cases that are closed, from when they were.
         labels: Labels in the store, from when they were known.
-        dead_letters: Dead letters in the store, from the Kafka timestamp of their record.
+        dead_letters: Dead letters in the store, from the Kafka timestamp of their record, else from their own.
         notifications: Notifications that were sent or failed for good, from when they were made.
         events: Raw events in the lake, from their Kafka timestamp.
         suspicious: Suspicious decisions in the lake, from when they were made.
@@ -21,6 +22,7 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     decisions: str | None = None
     alerts: str | None = None
+    cases: str | None = None
     labels: str | None = None
     dead_letters: str | None = None
     notifications: str | None = None

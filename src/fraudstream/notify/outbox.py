@@ -91,7 +91,7 @@ class Outbox:
             return [Depth(*row) for row in connection.execute(found)]
 
     def give_up(self, declared: Collection[str]) -> Counter[str]:
-        """Lets what waits for channels that are not declared any more fail, to be seen; returns how many, by channel."""
+        """Lets what waits for channels that are not declared fail, to be seen; returns how many, by channel."""
         c = notifications.c
         theirs = and_(c.notifier == self.notifier, c.state == WAITING, c.channel.not_in(declared))
         with self.store.begin() as connection:

@@ -22,11 +22,12 @@ from fraudstream.plan.plan import Plan
 from fraudstream.sinks.loop import Pace, next_offsets
 from fraudstream.sinks.records import parsers
 from fraudstream.store import offsets
-from fraudstream.store.bulk import Row, insert_rows, make_partitions
+from fraudstream.store.bulk import LAST_MS, Row, insert_rows, make_partitions
 from fraudstream.store.engine import Store
 from fraudstream.store.tables import alerts, dead_letters, decisions, labels, metadata, versions
 from fraudstream.telemetry.series import Series, counter
 
+_INPUT_AT = dead_letters.columns.keys().index("input_at")
 PACE = Pace(records=10_000, wait_s=0.2)
 
 
@@ -93,8 +94,10 @@ class StoreTarget:
 
     def _rows(self, records: Sequence[Record]) -> dict[str, list[Row]]:
         rows: dict[str, list[Row]] = defaultdict(list)
-        for topic, partition, offset, _, key, value in records:
+        for topic, partition, offset, at_ms, key, value in records:
             table, row = self._parsers[topic](topic, partition, offset, key, value or b"")
+            if table == dead_letters.name and row[_INPUT_AT] is None:  # it has to have an age, or it is kept for ever
+                row = [*row[:_INPUT_AT], min(max(at_ms, 0), LAST_MS), *row[_INPUT_AT + 1 :]]
             if table is not None:
                 rows[table].append(row)
         return rows

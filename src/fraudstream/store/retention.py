@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Column, Connection, and_, delete, select, text
 
 from fraudstream.define.retention import Retention
+from fraudstream.store.cases import Status
 from fraudstream.store.engine import Store
-from fraudstream.store.tables import alerts, dead_letters, decisions, labels, notification_alerts, notifications
+from fraudstream.store.tables import alerts, cases, dead_letters, decisions, labels, notification_alerts, notifications
 from fraudstream.units import parse_duration
 
 _BY = {
     "decisions": decisions.c.decided_at,
     "alerts": alerts.c.alert_at,
+    "cases": cases.c.changed_at,
     "labels": labels.c.labelled_at,
     "dead_letters": dead_letters.c.input_at,
 }
@@ -51,7 +53,10 @@ def prune(store: Store, pipeline: str, retention: Retention, now_ms: int) -> dic
 
 def _delete(connection: Connection, pipeline: str, at: Column[int], before_ms: int) -> int:
     table = at.table
-    return connection.execute(delete(table).where(table.c.pipeline == pipeline, at < before_ms)).rowcount
+    old = and_(table.c.pipeline == pipeline, at < before_ms)
+    if table is cases:
+        old = and_(old, cases.c.status == Status.CLOSED.value)
+    return connection.execute(delete(table).where(old)).rowcount
 
 
 def _delete_notifications(connection: Connection, pipeline: str, before_ms: int) -> int:
