@@ -29,12 +29,15 @@ def protobuf(account: int) -> bytes:
     return b"\x08" + bytes([*(group | 128 for group in groups[:-1]), groups[-1]])
 
 
-@pytest.mark.parametrize("subject", ["customer-4711", 'Jos\u00e9 "77%"', "a\\u00e9b\\", "\U0001f600 and \U0001f601"])
+@pytest.mark.parametrize(
+    "subject", ["customer-4711", 'Jos\u00e9 "77%"', "a\\u00e9b\\", "\U0001f600 and \U0001f601", "a/b\u00e9"]
+)
 def test_a_text_is_found_however_json_writes_it(subject: str) -> None:
     searched = as_in_records(subject, [])
     escaped = "".join(f"\\u{unit:04X}" for (unit,) in struct.iter_unpack(">H", subject.encode("utf-16-be")))
     for written in (json.dumps(subject), json.dumps(subject, ensure_ascii=False), escaped, f"\\u0061{escaped}"):
         assert names(b'{"a":"' + written.encode(), searched)
+    assert names(json.dumps(subject).replace("/", "\\/").encode(), searched)
     assert names(b"\xff\xfe" + subject.encode() + b"\x00\\u", searched)
     assert not names(b'{"a":"somebody else, \\u00e9"}', searched)
 

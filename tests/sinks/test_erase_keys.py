@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -150,3 +153,42 @@ def test_labels_go_of_all_events_that_name_the_subject_not_only_of_those_it_is_t
     done = command("erase", "ada@example.org", "--json")
     assert done.returncode == 0 and json.loads(done.stdout)["erased"]["labels"] == 2, done.stdout
     assert [row["event_id"] for row in rows(store, labels)] == ["e1"]
+
+
+@pytest.mark.parametrize("written", ["Zo\\u00EB\\/77", "Zo\\u00eb/77", "Zo\u00eb\\/77", "Zo\u00eb/77"])
+def test_a_name_is_found_as_other_libraries_write_json(
+    tmp_path: Path, pipeline_file: Path, command: Run, written: str
+) -> None:
+    store = filled(tmp_path, pipeline_file, "c0")
+    with store.begin() as connection:
+        connection.exec_driver_sql("UPDATE decisions SET event = ?", (f'{{"name":"{written}"}}',))
+    done = command("erase", "Zo\u00eb/77", "--json")
+    assert (done.returncode, json.loads(done.stdout)["erased"]["decisions"]) == (0, 2)
+    assert [row["event"] for row in rows(store, decisions)] == [{}, {}]
+
+
+def test_an_erasure_that_was_killed_is_done_by_the_same_command_and_two_at_once_do_both(
+    tmp_path: Path, pipeline_file: Path, fraudstream: Run, key_file: Path
+) -> None:
+    """Killed before the last step, it has the tokens still; those who erase at once lose nothing of each other's."""
+    before, other = read_keys(key_file, "the test"), "378282246310005"
+    store = filled(tmp_path, pipeline_file, before.token(CARD.encode()))
+    killed = (
+        "import os, signal, sys; from fraudstream.cli.main import main; from fraudstream.tokens import keyfile\n"
+        "keyfile.change_keys = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"sys.argv = ['fraudstream', 'erase', '{CARD}', '{pipeline_file}']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", killed], cwd=tmp_path, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert keys_of_decisions(store) == [None, "c9"]
+    target_of(pipeline_file, store).write(
+        [Record("fraud-scores", 0, 9, START_MS, before.token(CARD.encode()).encode(), decided(3, "events")[2])]
+    )
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda card: fraudstream("erase", card, str(pipeline_file)), (CARD, other)))
+    assert [each.returncode for each in both] == [0, 0], both
+    assert keys_of_decisions(store) == [None, "c9", None]
+    after = read_keys(key_file, "the test")
+    for card in (CARD, other):
+        assert after.token(card.encode()) != before.token(card.encode())
+    assert after.token(b"another") == before.token(b"another")

@@ -21,7 +21,7 @@ def as_in_records(subject: str, tokens: Sequence[str]) -> set[bytes]:
 
 def names(record: bytes, searched: Collection[bytes]) -> bool:
     """Whether what `as_in_records` gave stands in a record."""
-    plain = _ESCAPED.sub(_unescaped, record) if b"\\u" in record else record
+    plain = _ESCAPED.sub(_unescaped, record.replace(b"\\/", b"/")) if b"\\" in record else record
     return any(each in record or each in plain for each in searched)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator
 
 from sqlalchemy import (
@@ -36,6 +37,7 @@ from fraudstream.store.tables import (
 from fraudstream.tokens.keys import PREFIX, key_of
 
 ERASED = "erased"
+_ESCAPED = re.compile(r"(?<=\\u)[0-9a-f]{4}")
 
 
 def erase(store: Store, names: Collection[str], digest: str) -> dict[str, int]:
@@ -78,12 +80,14 @@ def erase(store: Store, names: Collection[str], digest: str) -> dict[str, int]:
 
 
 def spellings(names: Collection[str]) -> set[str]:
-    """How names may stand in JSON: as they are, and with their escapes."""
-    return {
+    """How names may stand in JSON: as they are, and with the escapes that this and other languages' libraries write."""
+    found = {
         spelling
         for name in names
         for spelling in (name, json.dumps(name)[1:-1], json.dumps(name, ensure_ascii=False)[1:-1])
     }
+    found |= {_ESCAPED.sub(lambda digits: digits[0].upper(), each) for each in found}
+    return found | {each.replace("/", "\\/") for each in found}
 
 
 def traces(store: Store, names: Collection[str]) -> dict[str, int]:
