@@ -162,7 +162,7 @@ def test_decisions_and_letters_of_who_was_erased_are_told_from_wrong_ones(
     erased = program([str(PROGRAM), "erase", PERSON, "pipeline.yaml", "--json", *broker])
     said = json.loads(erased.stdout)
     assert said["forgotten"] == {"keys": before.held, "letters": 1}, erased.stderr
-    assert (erased.returncode, said["unknown"], said["left"]) == (0, {"keys": [], "letters": 0}, {})
+    assert (erased.returncode, said["unknown"], said["left"]) == (0, {"pipelines": [], "keys": [], "letters": 0}, {})
 
     bench.produce(topic, [event(2, card=PERSON), event(3, card="c2")])
     bench.score_everything()

@@ -143,7 +143,7 @@ def test_a_card_is_erased_by_its_tokens_and_called_by_none_that_could_be_guessed
     for part, token in enumerate(tokens):
         target.write(_of(range(2 * part, 2 * part + 2), START_MS, token.encode()))
     target.write(_of(range(4, 5), START_MS))
-    arguments = ("erase", "-", "--json", "--set", f"token_keys_file={path}")
+    arguments = ("erase", "-", str(pipeline_file), "--json", "--set", f"token_keys_file={path}")
     done = fraudstream(*arguments, input=f"{card}\n")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["erased"]["decisions"] == 4

@@ -32,6 +32,7 @@ from .keeping import decided, made, rows, target_of
 Run = Callable[..., subprocess.CompletedProcess[str]]
 CARD = "4111111111111111"
 NOWHERE = ("-b", "127.0.0.1:1")
+NOTHING = {"pipelines": [], "keys": [], "letters": 0}
 
 
 @pytest.fixture
@@ -76,21 +77,25 @@ def test_what_stands_in_texts_of_everybody_is_no_subject(
     assert keys_of_decisions(store) == ["c411", "c9"]
 
 
-def test_without_pipelines_keys_forget_nothing_and_with_them_they_do(
+def test_keys_forget_nothing_until_all_pipelines_are_named(
     tmp_path: Path, pipeline_file: Path, command: Run, key_file: Path
 ) -> None:
-    """The tokens are still needed to find the person in the lake; nothing is lost when the pipelines are named then."""
+    """The tokens are still needed to find the person in a lake; nothing is lost when the pipelines are named then."""
     before = read_keys(key_file, "the test")
     store = filled(tmp_path, pipeline_file, before.token(CARD.encode()))
-    first = command("erase", CARD)
-    assert first.returncode == 0 and "the token keys still know the subject; name all" in first.stderr
+    other = tmp_path / "other.yaml"
+    other.write_text(pipeline_file.read_text().replace("small", "other"))
+    for missing in ((), (str(other),)):
+        first = command("erase", CARD, *missing)
+        assert first.returncode == 1 and "the token keys still know the subject" in first.stderr
+        assert "what else there is of small: the store has decisions of it" in first.stderr
     assert keys_of_decisions(store) == [None, "c9"]
     assert read_keys(key_file, "the test").token(CARD.encode()) == before.token(CARD.encode())
     second = command("erase", CARD, str(pipeline_file), "--json", *NOWHERE)
     assert second.returncode == 0, second.stderr
     said = json.loads(second.stdout)
     assert said["forgotten"] == {"keys": before.held, "letters": 0}
-    assert (said["unknown"], said["left"]) == ({"keys": [], "letters": 0}, {})
+    assert (said["unknown"], said["left"]) == (NOTHING, {})
     assert read_keys(key_file, "the test").token(CARD.encode()) != before.token(CARD.encode())
     with store.begin(read_only=True) as connection:
         assert not verify(connection, noted_anchors(store.anchors, store.name)).findings
@@ -114,11 +119,11 @@ def test_tokens_of_a_key_that_is_not_held_are_told(tmp_path: Path, pipeline_file
     done = command("erase", CARD)
     assert done.returncode == 1 and "tokens of the key lost, which is not held" in done.stderr
     make_keys(tmp_path / ".fraudstream" / MADE_HERE)
-    done = command("erase", CARD, "--json")
-    assert (done.returncode, json.loads(done.stdout)["unknown"]) == (1, {"keys": ["lost"], "letters": 0})
+    done = command("erase", CARD, str(pipeline_file), "--json")
+    assert (done.returncode, json.loads(done.stdout)["unknown"]) == (1, NOTHING | {"keys": ["lost"]})
     with store.begin() as connection:
         connection.execute(update(decisions).values(key="tok_of_mine"))
-    assert command("erase", CARD).returncode == 0
+    assert command("erase", CARD, str(pipeline_file)).returncode == 0
 
 
 def test_what_fails_does_so_before_anything_is_changed(

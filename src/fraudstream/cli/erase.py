@@ -34,7 +34,7 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="PIPELINE…",
-            help="The pipelines whose lake and dead letters are searched; without any, token keys forget nothing.",
+            help="The pipelines whose lake and dead letters are searched; name all, else token keys forget nothing.",
         ),
     ] = None,
     bootstrap_servers: BootstrapServers = None,
@@ -51,7 +51,7 @@ def command(
     """
     from fraudstream.pipelines import find_plan
     from fraudstream.runner.sealed import sealed_naming
-    from fraudstream.store.erase import erase, other_keys, spellings, traces
+    from fraudstream.store.erase import erase, other_keys, pipelines_in, spellings, traces
     from fraudstream.store.migrate import open_store
     from fraudstream.tokens.keyfile import check_changeable
     from fraudstream.tokens.source import key_file
@@ -62,13 +62,18 @@ def command(
     keys = _keys(settings, plans)
     held = [] if keys is None else keys.held
     tokens = [] if keys is None or keys.is_token(subject) else [keys.token(subject.encode(), each) for each in held]
-    # Whatever can fail does so before anything is changed.
-    path = key_file(settings) if tokens and plans else None
+    store, tables = open_store(settings), _lake_tables(settings, plans)  # what can fail does so before all else
+    named = {plan.pipeline.name for plan in plans}
+    unnamed = [name for name in pipelines_in(store) if name not in named] if tokens else []
+    path = key_file(settings) if tokens and plans and not unnamed else None
     if path is not None:
         check_changeable(path)
-    store, tables = open_store(settings), _lake_tables(settings, plans)
     letters = [] if path is None else [sealed_naming(settings, plan, subject, tokens) for plan in plans]
-    unknown = {"keys": other_keys(store, held), "letters": sum(each.unknown for each in letters)}
+    unknown = {
+        "pipelines": unnamed,
+        "keys": other_keys(store, held),
+        "letters": sum(each.unknown for each in letters),
+    }
 
     names = [subject, *tokens]
     erased = erase(store, names, _digest(subject, keys))
@@ -158,12 +163,15 @@ def _say_what_keys_know(
         show_note(f"note: {path} has forgotten the subject's tokens, and how to open {letters}")
         show_note("note: put it in the place of every other copy, and start scorers, sinks and notifications again")
     elif tokens:
-        show_note("note: the token keys still know the subject; name all pipelines that use them, and they forget it")
+        show_note("note: the token keys still know the subject; they forget it when all pipelines are named")
     elif keys is not None:
         show_note("note: the subject is a token; for the token keys to forget it, give the value that it stands for")
 
 
 def _say_what_is_unknown(unknown: dict[str, Any]) -> None:
+    if unknown["pipelines"]:
+        names = ", ".join(unknown["pipelines"])
+        show_note(f"unknown: what else there is of {names}: the store has decisions of it, and it was not named")
     for key in unknown["keys"]:
         show_note(f"unknown: the store has tokens of the key {key}, which is not held; some may be the subject's")
     if unknown["letters"]:

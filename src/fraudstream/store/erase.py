@@ -20,6 +20,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     update,
 )
 
@@ -99,6 +100,18 @@ def traces(store: Store, names: Collection[str]) -> dict[str, int]:
             if count:
                 found[table.name] = count
     return found
+
+
+def pipelines_in(store: Store) -> list[str]:
+    """The names of the pipelines that have decided what is in the store."""
+    found: list[str] = []
+    with store.begin(read_only=True) as connection:
+        while True:  # each by a look into the primary key, not all by reading it
+            behind = decisions.c.pipeline > found[-1] if found else true()
+            name = connection.execute(select(func.min(decisions.c.pipeline)).where(behind)).scalar()
+            if name is None:
+                return found
+            found.append(name)
 
 
 def other_keys(store: Store, held: Collection[str]) -> list[str]:
