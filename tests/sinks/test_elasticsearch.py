@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fraudstream.outbound import parse_address
-from fraudstream.settings import Secret
+from fraudstream.settings import Secret, load_settings
+from fraudstream.sinks.alerts import AlertTarget
 from fraudstream.sinks.delivery import SinkUnavailable
 from fraudstream.sinks.elasticsearch import ECS_VERSION, ElasticsearchSink, as_ecs
+from fraudstream.store.migrate import open_store
 from fraudstream.testing.behaviour import Behaviour
-from fraudstream.testing.sinks import TIMEOUT_MS, SinkContract, alerts
+from fraudstream.testing.sinks import PIPELINE, TIMEOUT_MS, SinkContract, alerts, record
 from servers import Answer, Receiver, Request, receiver
 
 KEY = "YXBpLWtleS1vZi10aGUtc2luaw=="
@@ -106,6 +109,23 @@ def test_a_document_that_is_wrong_is_refused_and_all_others_are_there(stage: Nod
     refused = stage.sink.deliver(alerts(0, 1, 2))
     assert [(each.alert["alert_id"], each.reason) for each in refused] == [("events-0-1", "error_400: as it is")]
     assert len(stage.documents) == 2
+
+
+def test_what_was_refused_is_noted_before_it_is_passed_over(stage: Node, tmp_path: Path) -> None:
+    store = open_store(load_settings(environ={}, folder=tmp_path))
+    path = tmp_path / "sinks" / "siem.refused.jsonl"
+    target = AlertTarget(stage.sink, store, PIPELINE, "siem", path)
+    stage.statuses = {"events-0-1": 400}
+    path.parent.write_text("a file where the folder would be")
+    with pytest.raises(SinkUnavailable, match=r"1 alerts were refused, and .*jsonl cannot be written: File exists"):
+        target.write([record(0), record(1)])
+    assert target.positions() == {}
+    path.parent.unlink()
+    target.write([record(0), record(1)])
+    assert json.loads(path.read_text()) == {
+        "pipeline": "trial", "alert_id": "events-0-1", "reason": "error_400: as it is"
+    }  # fmt: skip
+    assert (target.delivered, target.refused, target.positions()) == (1, 1, {("alerts", 0): 2})
 
 
 @pytest.mark.parametrize("error", ["invalid_index_name_exception", "index_closed_exception", "validation_exception"])

@@ -64,7 +64,7 @@ class AlertTarget:
         """Delivers, then writes the offsets.
 
         Raises:
-            SinkUnavailable: Not everything was delivered; all of it will be read again.
+            SinkUnavailable: Not everything was delivered, or noted as refused; all of it will be read again.
             StoreUnreachable: The store went away.
             FencedError: Another process is the same sink.
         """
@@ -101,8 +101,13 @@ class AlertTarget:
 
     def _note(self, refused: Sequence[Refused]) -> None:
         """Coordinates and reason of each, one JSON object a line; what they hold stays on the topic."""
-        self._refusals.parent.mkdir(parents=True, exist_ok=True)
-        with self._refusals.open("a", encoding="utf-8") as file:
-            for alert, reason in refused:
-                line = {"pipeline": self._pipeline.name, "alert_id": alert["alert_id"], "reason": reason}
-                file.write(json.dumps(line) + "\n")
+        noted = ({"pipeline": self._pipeline.name, "alert_id": each["alert_id"], "reason": why} for each, why in refused)
+        try:
+            self._refusals.parent.mkdir(parents=True, exist_ok=True)
+            with self._refusals.open("a", encoding="utf-8") as file:
+                file.write("".join(json.dumps(line) + "\n" for line in noted))
+        except OSError as failed:  # what was refused may not be passed over unseen
+            raise SinkUnavailable(
+                f"{len(refused)} alerts were refused, and {self._refusals} cannot be written: "
+                f"{failed.strerror or type(failed).__name__}."
+            ) from None
