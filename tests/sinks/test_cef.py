@@ -101,6 +101,24 @@ def test_who_is_not_trusted_gets_nothing(tmp_path: Path) -> None:
         assert server.lines == []
 
 
+def test_a_server_may_ask_who_we_are(tmp_path: Path) -> None:
+    """Without a certificate nothing counts as delivered, though with TLS 1.3 the refusal comes after what was sent."""
+    tls = server_tls()
+    tls.load_verify_locations(CERTIFICATE)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    with syslog(tls) as server:
+        common = f"kind: cef, url: 'tls://localhost:{server.port}', ca_file: '{CERTIFICATE}', timeout: 5s"
+        text = f"sinks: {{known: {{{common}, cert_file: '{CERTIFICATE}'}}, stranger: {{{common}}}}}"
+        (tmp_path / "sinks.yaml").write_text(text)
+        sinks = load_sinks(tmp_path / "sinks.yaml", {})
+        for _ in range(5):
+            with pytest.raises(SinkUnavailable):
+                sinks["stranger"].deliver(alerts(*range(50)))
+        assert server.lines == []
+        assert sinks["known"].deliver(alerts(0)) == []
+        assert len(server.lines) == 1
+
+
 def test_decisions_of_the_fuller_form_are_delivered_too(tmp_path: Path) -> None:
     """As `--all` reads them: an approved one among them."""
     decision = {

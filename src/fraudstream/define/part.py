@@ -16,6 +16,8 @@ from fraudstream.units import parse_duration
 if TYPE_CHECKING:
     import ssl
 
+TLS_KEYS = ("ca_file", "cert_file", "key_file")
+"""PEM files: the authorities to trust, our certificate, and its private key where it is not in the same file."""
 Word = TypeVar("Word", bound=StrEnum)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -85,18 +87,34 @@ class Part:
             return default
         return number
 
-    def authorities(self, name: str) -> ssl.SSLContext | None:
-        """What to trust, from a file of certificates; None where none is named: the system's authorities."""
+    def tls(self) -> ssl.SSLContext | None:
+        """Whom to trust and who we are, from the files of `TLS_KEYS`.
+
+        None where none is named: the system's authorities are trusted, and we are nobody in particular.
+        """
         import ssl
 
-        file = self.text(name)
-        if file is None:
+        files = {name: self.folder / text for name in TLS_KEYS if (text := self.text(name)) is not None}
+        if not files:
             return None
+        trusted, certificate, key = (files.get(name) for name in TLS_KEYS)
+        if key is not None and certificate is None:
+            self.problem("key_file", "is given without its certificate.", "Name that by `cert_file`.")
+        name = "ca_file"
         try:
-            return ssl.create_default_context(cafile=str(self.folder / file))
-        except OSError as error:  # also what is no certificate
-            self.problem(name, f"{file} cannot be used: {error.strerror or error}.", "Name a PEM file of authorities.")
+            context = ssl.create_default_context(cafile=trusted)
+            if certificate is not None:
+                name = "cert_file"
+                context.load_cert_chain(certificate, key, password="")  # or it would be asked for
+        except OSError as error:  # also what is no certificate, or another one's key
+            advice = {
+                "ca_file": "Name a PEM file of authorities.",
+                "cert_file": "Name a PEM file of a certificate, and one of its key without a password by `key_file`.",
+            }
+            found = f"{self.text(name)} cannot be used: {error.strerror or error}."
+            self.problem(name, found, advice[name])
             return None
+        return context
 
     def duration(self, name: str, default: Default) -> int | Default:
         """Milliseconds of a duration such as `5m`."""

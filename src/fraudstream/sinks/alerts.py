@@ -101,7 +101,9 @@ class AlertTarget:
 
     def _note(self, refused: Sequence[Refused]) -> None:
         """Coordinates and reason of each, one JSON object a line; what they hold stays on the topic."""
-        noted = ({"pipeline": self._pipeline.name, "alert_id": each["alert_id"], "reason": why} for each, why in refused)
+        noted = (
+            {"pipeline": self._pipeline.name, "alert_id": each["alert_id"], "reason": why} for each, why in refused
+        )
         try:
             self._refusals.parent.mkdir(parents=True, exist_ok=True)
             with self._refusals.open("a", encoding="utf-8") as file:

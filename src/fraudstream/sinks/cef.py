@@ -15,7 +15,7 @@ from typing import ClassVar, NamedTuple, Self
 
 from fraudstream import __version__
 from fraudstream.define.decision import Outcome, RiskLevel
-from fraudstream.define.part import Part
+from fraudstream.define.part import TLS_KEYS, Part
 from fraudstream.engine.alerts import Document, instant_of
 from fraudstream.outbound import RequestFailed, connect
 from fraudstream.sinks.delivery import DEFAULT_TIMEOUT_MS, Refused, SinkUnavailable, headline
@@ -37,10 +37,10 @@ class CefSink:
         framing: `lines`, each ended by a line feed, or `octets`, each begun by its length (RFC 5425, RFC 6587).
         confirm: Wait for the server to close; without, what is in flight when a connection breaks may be lost.
         timeout_ms: How long a batch may take.
-        tls: What to trust.
+        tls: Whom to trust, and who we are.
     """
 
-    keys: ClassVar[tuple[str, ...]] = ("url", "framing", "confirm", "timeout", "ca_file")
+    keys: ClassVar[tuple[str, ...]] = ("url", "framing", "confirm", "timeout", *TLS_KEYS)
     most_alerts = 500
 
     def __init__(
@@ -73,7 +73,7 @@ class CefSink:
             framing=framing,
             confirm=part.boolean("confirm", True),
             timeout_ms=part.duration("timeout", DEFAULT_TIMEOUT_MS),
-            tls=part.authorities("ca_file"),
+            tls=part.tls(),
         )
 
     def deliver(self, alerts: Sequence[Document]) -> list[Refused]:

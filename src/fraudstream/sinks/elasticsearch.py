@@ -15,7 +15,7 @@ import msgspec
 
 from fraudstream import __version__
 from fraudstream.define.decision import Outcome, RiskLevel
-from fraudstream.define.part import Part
+from fraudstream.define.part import TLS_KEYS, Part
 from fraudstream.engine.alerts import Document, instant_of
 from fraudstream.outbound import Address, RequestFailed, post
 from fraudstream.settings import Secret
@@ -52,11 +52,11 @@ class ElasticsearchSink:
         authorization: The header of that name; None: nobody in particular.
         index: The index or data stream.
         timeout_ms: How long a request may take.
-        tls: What to trust.
+        tls: Whom to trust, and who we are.
     """
 
     keys: ClassVar[tuple[str, ...]] = (
-        "url", "index", "api_key", "api_key_file", "username", "password", "password_file", "timeout", "ca_file",
+        "url", "index", "api_key", "api_key_file", "username", "password", "password_file", "timeout", *TLS_KEYS,
     )  # fmt: skip
     most_alerts = 500
 
@@ -86,7 +86,7 @@ class ElasticsearchSink:
             authorization=_authorization(part),
             index=part.text("index") or DEFAULT_INDEX,
             timeout_ms=part.duration("timeout", DEFAULT_TIMEOUT_MS),
-            tls=part.authorities("ca_file"),
+            tls=part.tls(),
         )
 
     def deliver(self, alerts: Sequence[Document]) -> list[Refused]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import msgspec
 
-from fraudstream.define.part import Part
+from fraudstream.define.part import TLS_KEYS, Part
 from fraudstream.engine.alerts import Document, instant_of
 from fraudstream.outbound import Address, Reply, RequestFailed, post
 from fraudstream.settings import Secret
@@ -40,11 +40,11 @@ class SplunkSink:
         index: Where to; None: the token's default.
         acknowledge: Wait until the indexers have it.
         timeout_ms: How long a request, and then the wait, may take.
-        tls: What to trust.
+        tls: Whom to trust, and who we are.
     """
 
     keys: ClassVar[tuple[str, ...]] = (
-        "url", "token", "token_file", "index", "source_type", "acknowledge", "timeout", "ca_file",
+        "url", "token", "token_file", "index", "source_type", "acknowledge", "timeout", *TLS_KEYS,
     )  # fmt: skip
     most_alerts = 500
 
@@ -82,7 +82,7 @@ class SplunkSink:
             source_type=part.text("source_type") or "fraudstream:alert",
             acknowledge=part.boolean("acknowledge", False),
             timeout_ms=part.duration("timeout", DEFAULT_TIMEOUT_MS),
-            tls=part.authorities("ca_file"),
+            tls=part.tls(),
         )
 
     def deliver(self, alerts: Sequence[Document]) -> list[Refused]:

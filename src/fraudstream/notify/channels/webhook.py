@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 import msgspec
 
 from fraudstream import __version__
-from fraudstream.define.part import Part
+from fraudstream.define.part import TLS_KEYS, Part
 from fraudstream.notify.message import Message, Undelivered
 from fraudstream.outbound import Address, AddressRefused, Reply, RequestFailed, parse_address, post
 from fraudstream.settings import Secret
@@ -34,10 +34,10 @@ class Webhook:
         address: The receiver.
         secrets: What it is signed with: one, or several while one takes the other's place; bytes.
         allow_private: Whether the receiver may be on this machine or in a private network.
-        tls: What to trust.
+        tls: Whom to trust, and who we are.
     """
 
-    keys: ClassVar[tuple[str, ...]] = ("url", "url_file", "secret", "secret_file", "allow_private", "ca_file")
+    keys: ClassVar[tuple[str, ...]] = ("url", "url_file", "secret", "secret_file", "allow_private", *TLS_KEYS)
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Webhook:
         if "secret_file" not in part:
             part.missing("secret", "Write `secret: ${VARIABLE}`: receivers check by it that a webhook is ours.")
         secrets = _secrets(part)
-        tls = part.authorities("ca_file")
+        tls = part.tls()
         if address is None or not secrets:
             return None
         return cls(address, secrets, allow_private=allow_private, tls=tls)
