@@ -115,7 +115,9 @@ def test_a_damaged_key_is_refused_and_nobody_is_told_to_make_another(tmp_path: P
     change_keys(path, lambda _, secret: secret.without(CARD))
     whole = path.read_text()
     for name in Secret.of(bytes(32)).parts():
-        for damaged in (whole.replace(f'{name} = "', f'{name} = "AAAA'), whole.replace(f"{name} =", "more =")):
+        start = whole.index(f'{name} = "') + len(name) + 20  # somewhere in a seed
+        flipped = whole[:start] + ("A" if whole[start] != "A" else "B") + whole[start + 1 :]
+        for damaged in (flipped, whole.replace(f'{name} = "', f'{name} = "AAAA'), whole.replace(f"{name} =", "more =")):
             path.write_text(damaged)
             with pytest.raises(SettingError, match="is damaged") as refused:
                 read_keys(path, "the test")

@@ -65,6 +65,8 @@ class Secret:
         """
         try:
             data = {name: base64.b64decode(text, validate=True) for name, text in parts.items()}
+            if data.pop("check") != _check(data):  # a seed that is another makes other tokens, and nobody would notice
+                raise ValueError("changed since it was written")
             trees = {name: PuncturableKey.read(depth, data.pop(name)) for name, depth in _DEPTHS.items()}
             if any(len(key) != SEED_BYTES for key in data.values()):
                 raise ValueError("a key of another length")
@@ -81,7 +83,7 @@ class Secret:
             "tokens": self.tokens.written(),
             "ways": self.ways,
         }
-        return {name: base64.b64encode(data).decode() for name, data in whole.items()}
+        return {name: base64.b64encode(data).decode() for name, data in (whole | {"check": _check(whole)}).items()}
 
     def hash(self, value: bytes) -> bytes:
         """A value's keyed hash, 16 bytes."""
@@ -124,6 +126,10 @@ class Secret:
         log, _, offset = place.rpartition("/")
         digits = hmac.digest(self.logs, log.encode(), "sha256").hex()[:_LOG_DIGITS]
         return f"{digits}{int(offset) % 16**_OFFSET_DIGITS:0{_OFFSET_DIGITS}x}".encode()
+
+
+def _check(parts: Mapping[str, bytes]) -> bytes:
+    return hashlib.sha256(b"".join(name.encode() + parts[name] for name in sorted(parts))).digest()
 
 
 def _way_to(keyed: bytes) -> bytes:
