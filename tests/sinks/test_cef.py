@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +93,26 @@ def test_a_server_that_never_closes_is_named_and_can_be_done_without() -> None:
         with pytest.raises(SinkUnavailable, match="`confirm: false`"):
             Logged(server).sink.deliver(alerts(0))
         assert Logged(server, confirm=False).sink.deliver(alerts(0)) == []
+
+
+def test_a_server_that_closes_before_all_came_has_not_got_it() -> None:
+    """Its end is here while most of the batch still waits to be sent."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        taken: list[socket.socket] = []
+
+        def close_at_once() -> None:
+            taken.append(listener.accept()[0])
+            taken[0].shutdown(socket.SHUT_WR)
+
+        threading.Thread(target=close_at_once).start()
+        place = parse_place(f"tcp://127.0.0.1:{listener.getsockname()[1]}")
+        assert place is not None
+        with pytest.raises(SinkUnavailable, match="took longer than 1 s"):
+            CefSink(place, timeout_ms=TIMEOUT_MS).deliver(alerts(*range(300)))
+        taken[0].close()
 
 
 def test_who_is_not_trusted_gets_nothing(tmp_path: Path) -> None:

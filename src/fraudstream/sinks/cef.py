@@ -6,9 +6,13 @@ batch counts as delivered when the server, having read to the end, closes its ow
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import socket
 import ssl
+import sys
+import termios
 import time
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple, Self
@@ -20,6 +24,7 @@ from fraudstream.engine.alerts import Document, instant_of
 from fraudstream.outbound import RequestFailed, connect
 from fraudstream.sinks.delivery import DEFAULT_TIMEOUT_MS, Refused, SinkUnavailable, headline
 
+_POLL_S = 0.01
 _LOCAL0 = 16
 _SYSLOG = {RiskLevel.LOW: 5, RiskLevel.MEDIUM: 4, RiskLevel.HIGH: 3, RiskLevel.CRITICAL: 2}
 _CEF = {RiskLevel.LOW: 3, RiskLevel.MEDIUM: 5, RiskLevel.HIGH: 8, RiskLevel.CRITICAL: 10}
@@ -116,14 +121,29 @@ class CefSink:
                     sock.settimeout(_left_s(deadline))
                     sock = sock.unwrap()
                 except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+                    _wait_until_all_came(sock, deadline)
                     return  # it closed without TLS's farewell, as many do, and after reading ours
             sock.shutdown(socket.SHUT_WR)
-            while True:
+            sock.settimeout(_left_s(deadline))
+            while sock.recv(4_096):
                 sock.settimeout(_left_s(deadline))
-                if not sock.recv(4_096):
-                    return
+            _wait_until_all_came(sock, deadline)
         finally:
             sock.close()
+
+
+def _wait_until_all_came(sock: socket.socket, deadline: float) -> None:
+    """Waits until what was sent is acknowledged: a server that closes at once, as one with too many sessions does, has
+    read nothing, and its end may be here before its refusal of our data."""
+    unacknowledged = bytearray(4)
+    while True:
+        fcntl.ioctl(sock, termios.TIOCOUTQ, unacknowledged)
+        failed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failed:
+            raise OSError(failed, os.strerror(failed))
+        if not int.from_bytes(unacknowledged, sys.byteorder):
+            return
+        time.sleep(min(_POLL_S, _left_s(deadline)))
 
 
 class Place(NamedTuple):
