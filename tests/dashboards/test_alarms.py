@@ -23,6 +23,7 @@ MONITOR = 'job="fraudstream",instance="monitor",pipeline="cards"'
 
 UP = 'up{job="fraudstream",instance="scorer"}'
 INFO = f"fraudstream_pipeline_info{{{SCORER}}}"
+STARTED = 'process_start_time_seconds{job="fraudstream",instance="scorer"}'
 READY = f"fraudstream_ready{{{SCORER}}}"
 IDLE = f"fraudstream_loop_idle_seconds{{{SCORER}}}"
 SINK_IDLE = f"fraudstream_loop_idle_seconds{{{SINK}}}"
@@ -49,6 +50,7 @@ HEALTHY = {
     INFO: "1x150",
     'fraudstream_process_info{job="fraudstream",instance="scorer",command="run"}': "1x150",
     'fraudstream_process_info{job="fraudstream",instance="sink",command="sink"}': "1x150",
+    STARTED: "1000x150",
     READY: "1x150",
     IDLE: "0.1x150",
     SINK_IDLE: "300x150",  # the lake takes its time
@@ -104,6 +106,15 @@ CASES = [
         {READY: "1x90 0x60"},
         AT_SCORER | OF_CARDS,
         "The process at scorer cannot do its work; its /readyz says why.",
+    ),
+    Case(
+        "FraudstreamRestarts",
+        {
+            STARTED: "1000x90 5460 _ _ _ 5700 _ _ _ 5940 _ _ _ 6180 _ _ _ 6420 _ _ _ 6660 _ _ _ 6900 _ _ _ 7140x40",
+            READY: "1x90 0 stale _ _ 0 stale _ _ 0 stale _ _ 0 stale _ _ 0 stale _ _ 0 stale _ _ 0 stale _ _ 0x40",
+        },
+        AT_SCORER,
+        "The process at scorer was started 3 times within 15 minutes.",
     ),
     Case(
         "FraudstreamStuck",

@@ -114,24 +114,28 @@ def lost(given: Any, found: Any, where: str = "") -> Iterator[str]:
         yield where
 
 
+NOTHING_WRONG = {("Open transactions", "B"), ("Decisions without the model", "B")}
+"""Queries for what is not the case in the run: a transaction open for 30 s, a rule that is switched off."""
+
+
 @pytest.mark.kafka
 @pytest.mark.parametrize("uid", DASHBOARDS)
 def test_every_panel_has_something_to_show(seen: Seen, uid: str) -> None:
-    """Each query of each panel, as Grafana would send it, is answered, and no panel says `No data`."""
+    """Each query of each panel, as Grafana would send it, is answered, and with something."""
     dashboard = DASHBOARDS[uid]
     view = seen.grafana.open(dashboard, seen.view)
     wrong, empty = {}, set()
     for panel in panels(dashboard):
-        answers = []
         for target in panel["targets"]:
             try:
-                answers.append(seen.grafana.ask(target, view))
+                answer = seen.grafana.ask(target, view)
             except (ValueError, psycopg.Error) as refused:
                 wrong[panel["title"], target["refId"]] = str(refused)
-        if not any(answer.rows if isinstance(answer, Rows) else answer for answer in answers):
-            empty.add(panel["title"])
+            else:
+                if not (answer.rows if isinstance(answer, Rows) else answer):
+                    empty.add((panel["title"], target["refId"]))
     assert wrong == {}
-    assert empty == set(), seen.scene.log()
+    assert empty <= NOTHING_WRONG, seen.scene.log()
 
 
 @pytest.mark.kafka
