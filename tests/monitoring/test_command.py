@@ -84,7 +84,7 @@ def test_metrics_are_those_of_the_newest_report(project: Path) -> None:
     plan = watched_plan()
     registry = keep_model(plan, decide(plan, payments(COUNT)), project / "models")
     watch = Watch(plan, registry, PERIODS, 10**6, None)
-    board = Board(SimpleNamespace(moved_at_s=time.monotonic()))  # type: ignore[arg-type]
+    board = Board(SimpleNamespace(moved_at_s=time.monotonic(), unready=lambda: None))  # type: ignore[arg-type]
     with serving(board, "monitor", pipeline="small") as port:
         assert get(port, "/readyz").status == 503
         watch.add((project / "moved.jsonl").read_bytes().splitlines(), [], np.empty(0, np.int64))

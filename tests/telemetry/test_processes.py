@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from proxy import Act, Proxy
 
 from fraudstream.engine.alerts import alert_routes
+from fraudstream.monitoring.measure import Periods
+from fraudstream.monitoring.metrics import Board
+from fraudstream.monitoring.watch import Sources, Watch
 from fraudstream.pipelines import find_plan
+from fraudstream.plan.plan import Plan
 from fraudstream.settings import Settings, load_settings
 from fraudstream.sinks.alerts import AlertTarget
 from fraudstream.sinks.lake import LakeTarget
@@ -108,6 +113,56 @@ def test_a_sink_whose_system_is_away_is_alive_and_not_ready(
             seen = Scraped(port)
     seen.assert_sound()
     seen.assert_documented("Sinks", "Sinks into other systems", of_process={"pipeline", "sink"})
+
+
+class Watching:
+    """`monitor --watch`, as its command runs it."""
+
+    def __init__(self, settings: Settings, plan: Plan) -> None:
+        self._sources, self._stopping = Sources(settings, plan, None, 100), False
+        self._watch = Watch(plan, None, Periods(86_400_000, 86_400_000, 86_400_000), 100, None)
+        self._board = Board(self._sources)
+        self.unready, self.series, self.stuck_after_s = self._board.unready, self._board.series, 60.0
+
+    @property
+    def moved_at_s(self) -> float:
+        return self._board.moved_at_s
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def run(self) -> None:
+        while not self._stopping:
+            self._sources.feed(self._watch, 0.1)
+            self._board.show(self._watch.report())
+
+
+@pytest.mark.parametrize("command", ["sink", "monitor"])
+def test_what_is_cut_off_from_kafka_is_not_ready_until_it_is_back(
+    broker: str, kafka_settings: Settings, tmp_path: Path, unique_id: str, command: str
+) -> None:
+    """All that is known of its lag then is how it was."""
+    bench = Workbench(kafka_settings, pipeline(partitions=1), tmp_path, unique_id)
+    bench.produce(bench.scores, decided(COUNT, bench.pipeline.input.name))
+    proxy = Proxy(broker)
+    try:
+        settings = load_settings({"bootstrap_servers": proxy.address}, environ={}, folder=tmp_path)
+        plan = find_plan(bench.file)
+        target = StoreTarget(made(load_settings(environ={}, folder=tmp_path)), plan)
+        loops: dict[str, Callable[[], Any]] = {
+            "sink": lambda: SinkLoop(settings, target.topics, target, Pace(100, 0.1)),
+            "monitor": lambda: Watching(settings, plan),
+        }
+        with at_work(loops[command](), command, pipeline="small") as port:
+            until(lambda: get(port, "/readyz").status == 200)
+            proxy.rule = lambda _: Act.DROP
+            until(lambda: get(port, "/readyz") == (503, "no Kafka broker can be reached\n"))
+            assert Scraped(port).of("ready") == 0
+            assert get(port, "/healthz").status == 200
+            proxy.rule = lambda _: Act.PASS
+            until(lambda: get(port, "/readyz").status == 200)
+    finally:
+        proxy.close()
 
 
 def test_what_a_notifier_told_and_put_off(kafka_settings: Settings, tmp_path: Path, unique_id: str) -> None:

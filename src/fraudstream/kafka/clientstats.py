@@ -18,6 +18,7 @@ class _Times(msgspec.Struct):
 
 class _Broker(msgspec.Struct):
     nodeid: int = -1
+    state: str = ""
     rtt: _Times = msgspec.field(default_factory=_Times)
 
 
@@ -63,6 +64,7 @@ class ClientStatistics:
         received_bytes, sent_bytes: Over the network.
         waiting: Records, errors and events that wait to be polled, or records that wait to be sent.
         unstable: By partition, where something is.
+        connected: Whether there is a connection to any broker.
     """
 
     def __init__(self) -> None:
@@ -72,12 +74,17 @@ class ClientStatistics:
         self.sent_bytes = 0
         self.waiting = 0
         self.unstable: dict[_Place, Unstable] = {}
+        self.connected = True  # whoever was made has reached one
         self._stable: dict[_Place, tuple[int, float]] = {}
         self._before = _Document()
 
     def configuration(self) -> dict[str, object]:
         """What a client has to be given."""
         return {"statistics.interval.ms": INTERVAL_MS, "stats_cb": self.take}
+
+    def unready(self) -> str | None:
+        """Why nothing can be read now; None where it can."""
+        return None if self.connected else "no Kafka broker can be reached"
 
     def take(self, document: str | bytes) -> None:
         """Takes note of a document."""
@@ -86,6 +93,7 @@ class ClientStatistics:
         # A client that was built anew counts from nothing.
         self.received_bytes += seen.rx_bytes - (before.rx_bytes if seen.rx_bytes >= before.rx_bytes else 0)
         self.sent_bytes += seen.tx_bytes - (before.tx_bytes if seen.tx_bytes >= before.tx_bytes else 0)
+        self.connected = any(broker.state == "UP" for broker in seen.brokers.values())
         self.waiting = seen.msg_cnt + seen.replyq
         self.rtt_s = {
             str(broker.nodeid): broker.rtt.p99 / 1e6

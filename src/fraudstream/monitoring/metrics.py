@@ -32,8 +32,10 @@ class Board:
         self._report = report
 
     def unready(self) -> str | None:
-        """Whether there is no report yet."""
-        return "what is there already is being read" if self._report is None else None
+        """Whether there is no report yet, or none that would be new."""
+        if self._report is None:
+            return "what is there already is being read"
+        return self._sources.unready()
 
     def series(self) -> Iterable[Series]:
         """The metrics of the newest report."""

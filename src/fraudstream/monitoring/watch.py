@@ -14,6 +14,7 @@ from fraudstream.define.pipeline import Form, Selection
 from fraudstream.engine.column import Int64s
 from fraudstream.engine.event_ids import EventIds
 from fraudstream.errors import DamagedModel, DataError, UsageError
+from fraudstream.kafka.clientstats import ClientStatistics
 from fraudstream.kafka.tail import Record, TopicTail
 from fraudstream.models.artifact import Manifest
 from fraudstream.models.registry import Registry
@@ -165,9 +166,14 @@ class Sources:
         self._labels = (
             TopicTail(settings, [labels_topic], newest={labels_topic: _MOST_LABELS}) if labels_topic else None
         )
-        self._decisions = TopicTail(settings, [scores], newest={scores: most})
+        self._statistics = ClientStatistics()
+        self._decisions = TopicTail(settings, [scores], newest={scores: most}, statistics=self._statistics)
         self.complete = scores in self._decisions.complete
         self.moved_at_s = time.monotonic()
+
+    def unready(self) -> str | None:
+        """Why nothing new can be read now; None where it can. For any thread."""
+        return self._statistics.unready()
 
     def feed(self, watch: Watch, for_s: float = 0.0) -> None:
         """Hands the watch all that there is, and then what comes within so many seconds."""

@@ -206,7 +206,7 @@ class SinkLoop:
 
     def unready(self) -> str | None:
         """Why nothing is written now; None where it is, or would be if there were anything. For any thread."""
-        return self._waits_for
+        return self._waits_for or self._clients["consumer"][0].unready()
 
     def series(self) -> Iterable[Series]:
         """The sink's metrics, for any thread."""
