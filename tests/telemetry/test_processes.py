@@ -87,7 +87,11 @@ def test_what_the_store_and_the_lake_have_taken(kafka_settings: Settings, tmp_pa
 
 
 def test_a_sink_whose_system_is_away_is_alive_and_not_ready(
-    kafka_settings: Settings, tmp_path: Path, unique_id: str, monkeypatch: pytest.MonkeyPatch
+    kafka_settings: Settings,
+    tmp_path: Path,
+    unique_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench = Workbench(kafka_settings, pipeline(partitions=1), tmp_path, unique_id)
     (route,) = alert_routes(bench.pipeline)
@@ -112,6 +116,7 @@ def test_a_sink_whose_system_is_away_is_alive_and_not_ready(
             until(lambda: get(port, "/readyz").status == 200)
             seen = Scraped(port)
     seen.assert_sound()
+    assert caplog.text.index("Trying again in") < caplog.text.index("It is back: 5 records written, going on.")
     seen.assert_documented("Sinks", "Sinks into other systems", of_process={"pipeline", "sink"})
 
 

@@ -123,6 +123,7 @@ class SinkLoop:
         self._pace = pace
         self._skip_missing = skip_missing
         self._stopping = False
+        self._was_away = False
         self._waits_for: str | None = "the target has not said yet where it stands"
         self._clients = {"consumer": [ClientStatistics()]}
         self._lags: Mapping[Place, int] = {}
@@ -160,7 +161,7 @@ class SinkLoop:
                     tail.close()
             except self._target.unavailable as away:
                 self.progress.interruptions += 1
-                self._waits_for = away.found
+                self._was_away, self._waits_for = True, away.found
                 pause_s = _SHORTEST_PAUSE_S if self.progress.writes > written else min(2 * pause_s, _LONGEST_PAUSE_S)
                 LOGGER.warning(
                     "%s Trying again in %.1f s.",
@@ -203,6 +204,13 @@ class SinkLoop:
         progress.by_topic.update(record.topic for record in records)
         progress.writes += 1
         progress.written_at_s = time.time()
+        if self._was_away:
+            self._was_away = False
+            LOGGER.warning(
+                "It is back: %d records written, going on.",
+                len(records),
+                extra={"kind": "back", "records": progress.records},
+            )
 
     def unready(self) -> str | None:
         """Why nothing is written now; None where it is, or would be if there were anything. For any thread."""
