@@ -102,6 +102,13 @@ def test_a_wrong_index_costs_no_alert(stage: Collector) -> None:
     assert len(stage.server.requests) == 1
 
 
+def test_a_page_of_another_server_takes_no_alert(stage: Collector) -> None:
+    """As where the port is that of Splunk's pages, or a proxy wants to know who we are."""
+    stage.server.answer = lambda _: Answer(200, {}, b"<html>Log in</html>")
+    with pytest.raises(SinkUnavailable, match="answered 200: no reason"):
+        stage.sink.deliver(alerts(0))
+
+
 def test_what_is_too_large_goes_in_parts(stage: Collector) -> None:
     stage.most_bytes = 2_000
     assert stage.sink.deliver(alerts(*range(10))) == []

@@ -27,6 +27,7 @@ EVENTS, ACKNOWLEDGEMENTS = "/services/collector/event", "/services/collector/ack
 _OF_THE_EVENT = frozenset({6, 12, 13, 15})
 """Splunk's codes for what is wrong with an event itself; others, such as 7 for an index that the token may not write
 to, are answered with the first event's number, too, and would be so for each."""
+_SUCCESS = 0
 _POLL_S = 0.5
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
@@ -104,7 +105,7 @@ class SplunkSink:
             # Those before it may be in or not: once more is better than not at all.
             rest = self.deliver([*alerts[:number], *alerts[number + 1 :]])
             return [Refused(alerts[number], str(answer.get("text"))), *rest]
-        if reply.status != 200:
+        if reply.status != 200 or answer.get("code") != _SUCCESS:  # 200 alone is said by login pages, too
             said = str(answer.get("text", "no reason"))[:200]
             raise SinkUnavailable(f"Splunk at {self._address.shown} answered {reply.status}: {said}.")
         if self._acknowledge:
