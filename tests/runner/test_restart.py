@@ -126,7 +126,7 @@ def test_a_changed_pipeline_is_refused_until_the_state_is_rebuilt(
     score_here(bench)
     longer = msgspec.structs.replace(FEATURES[0], name="card_count_1d", over="1d")
     bench.change(features=(*FEATURES, longer))
-    with pytest.raises(StateError, match="1d instead of 1h") as refused:
+    with pytest.raises(StateError, match=r"1d instead of 1h\. Start") as refused:
         scorer(bench)
     assert "--rebuild-state" in refused.value.advice
     bench.produce(bench.pipeline.input.name, values[400:], keys[400:])

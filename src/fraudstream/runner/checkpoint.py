@@ -172,7 +172,7 @@ class Checkpoints:
             if header.log == self._log and header.identity != self._plan.state_identity:
                 changes = explain_mismatch(header.description, self._description)
                 raise StateError(
-                    f"The pipeline stores something else than the state kept in {self._folder}: {' '.join(changes)}",
+                    f"The pipeline stores something else than the state kept in {self._folder}: {'; '.join(changes)}.",
                     "Start with --rebuild-state to rebuild it from the topic under the new definition (decisions "
                     "already made stay as they are), or restore the old definition.",
                 )
