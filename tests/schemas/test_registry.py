@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import threading
+import time
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -123,41 +124,6 @@ def test_a_schema_evolves(settings: Settings, tmp_path: Path, unique_id: str) ->
     assert [each["class"] for each in bench.dead_letters()[-2:]] == ["incompatible_schema"] * 2, "still no events"
 
 
-def test_a_scorer_that_waits_for_the_registry_is_not_ready_until_it_answers(
-    settings: Settings, registry: RegistryServer, tmp_path: Path, unique_id: str
-) -> None:
-    """The registry goes away while the scorer runs, and a record names a schema that was not asked for yet."""
-    bench = Workbench(settings, pipeline(), tmp_path, unique_id)
-    way = Receiver()
-    there, _, path = registry.url.removeprefix("http://").partition("/")
-
-    def passed_on(request: Request) -> Answer:
-        with urllib.request.urlopen(f"http://{there}{request.path}", timeout=10) as answer:
-            return Answer(200, {"Content-Type": answer.headers["Content-Type"]}, answer.read())
-
-    way.answer = passed_on
-    schema = avro()
-    schema_id = SchemaRegistry(settings).register(f"{bench.pipeline.input.name}-value", schema)
-    shutil.rmtree(tmp_path / ".fraudstream", ignore_errors=True)  # nothing is kept from before
-    loop = start(
-        find_plan(bench.file), replace(settings, schema_registry_url=f"http://127.0.0.1:{way.port}/{path}"), Options()
-    )
-    thread = threading.Thread(target=loop.run)
-    thread.start()
-    try:
-        bench.wait_for(lambda: loop.unready() is None)
-        way.close()
-        bench.produce(bench.pipeline.input.name, [written(schema, payment(0), schema_id)])
-        bench.wait_for(lambda: loop.unready() == f"the schema registry does not give schema {schema_id}")
-        way.open()
-        bench.wait_for(lambda: loop.unready() is None)
-        bench.wait_for(lambda: bench.count(bench.scores) == 1)
-    finally:
-        loop.stop()
-        thread.join()
-        way.close()
-
-
 def test_a_registry_that_is_down_is_waited_for_and_loses_nothing(
     settings: Settings,
     tmp_path: Path,
@@ -191,3 +157,43 @@ def test_a_registry_that_is_down_is_waited_for_and_loses_nothing(
     score(bench, settings)
     assert [each["event"]["id"] for each in bench.decisions()] == [f"p{number}" for number in range(11)]
     assert bench.dead_letters() == []
+
+
+def test_a_scorer_that_waits_for_the_registry_is_not_ready_until_it_answers(
+    settings: Settings, registry: RegistryServer, tmp_path: Path, unique_id: str
+) -> None:
+    """The registry goes away while the scorer runs, and a record names a schema that was not asked for yet."""
+    bench = Workbench(settings, pipeline(), tmp_path, unique_id)
+    way = Receiver()
+    there, _, path = registry.url.removeprefix("http://").partition("/")
+
+    def passed_on(request: Request) -> Answer:
+        with urllib.request.urlopen(f"http://{there}{request.path}", timeout=10) as answer:
+            return Answer(200, {"Content-Type": answer.headers["Content-Type"]}, answer.read())
+
+    way.answer = passed_on
+    schema = avro()
+    schema_id = SchemaRegistry(settings).register(f"{bench.pipeline.input.name}-value", schema)
+    shutil.rmtree(tmp_path / ".fraudstream", ignore_errors=True)  # nothing is kept from before
+    loop = start(
+        find_plan(bench.file), replace(settings, schema_registry_url=f"http://127.0.0.1:{way.port}/{path}"), Options()
+    )
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    try:
+        bench.wait_for(lambda: loop.unready() is None)
+        way.close()
+        bench.produce(bench.pipeline.input.name, [written(schema, payment(0), schema_id)])
+        bench.wait_for(lambda: loop.unready() == f"the schema registry does not give schema {schema_id}")
+        way.open()
+        bench.wait_for(lambda: loop.unready() is None)
+        bench.wait_for(lambda: bench.count(bench.scores) == 1)
+        way.close()
+        bench.produce(bench.pipeline.input.name, [written(schema, payment(1), 77_777)])
+        bench.wait_for(lambda: loop.unready() == "the schema registry does not give schema 77777")
+    finally:
+        asked_s = time.monotonic()
+        loop.stop()
+        thread.join()
+        assert time.monotonic() - asked_s < 5, "an end is not waited for as long as the registry"
+        way.close()

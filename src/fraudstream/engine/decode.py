@@ -125,6 +125,9 @@ class Decoder:
         """What keeps it from decoding now; None where nothing does. For any thread."""
         return None
 
+    def give_up(self) -> None:
+        """Ends what it waits for, which raises then; may be called from a signal handler."""
+
     def decode(self, values: list[bytes | None], timestamps_ms: Int64s) -> Decoded:
         """Decode n records.
 

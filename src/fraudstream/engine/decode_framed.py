@@ -61,10 +61,14 @@ class FramedDecoder(Decoder):
         event: What is wanted of the records.
         form: How they are written.
         schemas: Who has the schemas.
+        give_up: Ends waiting for one.
     """
 
-    def __init__(self, event: Event, form: Format, schemas: Schemas) -> None:
+    def __init__(
+        self, event: Event, form: Format, schemas: Schemas, give_up: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(event)
+        self._give_up = give_up
         self._form = form
         self._schemas = schemas
         self._readers: dict[int, Reader | Refused] = {}
@@ -81,6 +85,10 @@ class FramedDecoder(Decoder):
         if asking is None or time.monotonic() - asking[1] < _SLOW_S:
             return None
         return f"the schema registry does not give schema {asking[0]}"
+
+    def give_up(self) -> None:
+        """Ends waiting for a schema: whoever decodes gets RegistryUnreachable."""
+        self._give_up()
 
     def tree(self, record: bytes | None) -> dict[str, Any]:
         """What a record holds, as the reference decoder reads it.

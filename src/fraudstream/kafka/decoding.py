@@ -29,7 +29,8 @@ def decoder_of(pipeline: Pipeline, settings: Settings) -> Decoder:
     from fraudstream.engine.decode_framed import FramedDecoder
     from fraudstream.kafka.registry import SchemaRegistry
 
-    return FramedDecoder(pipeline.event, pipeline.input.format, SchemaRegistry(settings))
+    registry = SchemaRegistry(settings)
+    return FramedDecoder(pipeline.event, pipeline.input.format, registry, registry.give_up)
 
 
 class AsJson:

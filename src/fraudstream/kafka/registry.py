@@ -71,11 +71,16 @@ class SchemaRegistry:
     def __init__(self, settings: Settings, gives_up_after_s: float | None = None) -> None:
         self._settings = settings
         self._gives_up_after_s = GIVES_UP_AFTER_S if gives_up_after_s is None else gives_up_after_s
+        self._given_up = False
         self._url = required_url(settings)
         self._client = _client(settings, self._url)
         named = hashlib.sha256(self._url.encode()).hexdigest()[:16]
         self._folder = settings.project_folder / "schemas" / named
         self._known: dict[int, WriterSchema] = {}
+
+    def give_up(self) -> None:
+        """Asks no more where it does not answer; may be called from a signal handler, so it takes no lock."""
+        self._given_up = True
 
     def schema(self, schema_id: int) -> WriterSchema | None:
         """The schema with an id; None where there is none.
@@ -200,13 +205,15 @@ class SchemaRegistry:
                     f"What answers at {self._url} is no schema registry: {type(odd).__name__} for {what}.",
                     f"Its address comes from {self._settings.origin('schema_registry_url')}.",
                 ) from None
-            if time.monotonic() - began + wait_s > self._gives_up_after_s:
+            if self._given_up or time.monotonic() - began + wait_s > self._gives_up_after_s:
                 raise RegistryUnreachable(
                     f"The schema registry at {self._url} did not give {what}: {reason}.",
                     "Nothing is lost; start again once it answers.",
                 )
             LOGGER.warning("the schema registry does not give %s, asking again in %g s: %s", what, wait_s, reason)
-            time.sleep(wait_s)
+            until_s = time.monotonic() + wait_s
+            while not self._given_up and time.monotonic() < until_s:
+                time.sleep(0.1)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     def _keep(self, file: Path, schema: WriterSchema) -> None:

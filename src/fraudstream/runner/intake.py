@@ -118,6 +118,10 @@ class Intake:
         """What keeps records from being decoded now; None where nothing does. For any thread."""
         return self._decoder.waits_for
 
+    def give_up(self) -> None:
+        """Ends what it waits for, which raises then; may be called from a signal handler."""
+        self._decoder.give_up()
+
     @property
     def held(self) -> int:
         """How many records wait."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from fraudstream import failpoints
 from fraudstream.engine.fallback import Account
 from fraudstream.engine.program import NOTHING, Program
-from fraudstream.errors import FencedError, FraudstreamError
+from fraudstream.errors import FencedError, FraudstreamError, RegistryUnreachable
 from fraudstream.kafka.partition import TopicPartition
 from fraudstream.kafka.transactions import TransactionAborted, TransactionInDoubt
 from fraudstream.plan.plan import Plan
@@ -130,6 +130,7 @@ class StreamLoop:
     def stop(self) -> None:
         """Asks the loop to finish what is in hand and return."""
         self._stopping = True
+        self._intake.give_up()
 
     def run(self, *, until_caught_up: bool = False) -> Statistics:
         """Scores until stopped, or until everything there was at some moment has been scored.
@@ -147,6 +148,9 @@ class StreamLoop:
                         break
                 except (TransactionAborted, TransactionInDoubt) as reason:
                     self._rewind(reason)
+                except RegistryUnreachable:  # of the records that were fetched nothing has been done yet
+                    if not self._stopping:
+                        raise
             failpoints.hit("drain")
             try:
                 self._note(self._committer.settle(ENDS_WITHIN_S))
@@ -352,16 +356,7 @@ class StreamLoop:
         )
         if self._state.sequence < self._committed_sequence:
             # The others were decided by another member of the group on its partitions, or the log has lost them.
-            if gone := replay.gone(self._consumer.beginnings()):
-                LOGGER.warning(
-                    "events that were decided are no longer in the log, and features that look back to them are short:"
-                    " %s",
-                    "; ".join(
-                        f"{topic} {partition} begins at offset {now}, the state is rebuilt from {then} on"
-                        for (topic, partition), (then, now) in sorted(gone.items())
-                    ),
-                    extra={"kind": "short"},
-                )
+            replay.warn_of_gone(self._consumer.beginnings())
             self._state.sequence = self._committed_sequence
         # A larger one stands where offsets were set by hand, without ours beside them: what was replayed counts.
         if self._totals.replayed > LONG_REPLAY:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 
 from fraudstream.runner.intake import Intake, Place
+
+LOGGER = logging.getLogger("fraudstream.runner")
 
 
 class Replay:
@@ -37,10 +40,16 @@ class Replay:
         """Whether everything below the committed offsets has been processed."""
         return not self.behind(lags) and not intake.waiting_below(self.stop_at)
 
-    def gone(self, beginnings: Mapping[Place, int]) -> dict[Place, tuple[int, int]]:
-        """Where the log begins later by now than the replay had to: the offset wanted, and the first that is there."""
-        return {
-            place: (start, beginnings[place])
-            for place, start in self._start.items()
-            if start < min(beginnings.get(place, 0), self.stop_at[place])
-        }
+    def warn_of_gone(self, beginnings: Mapping[Place, int]) -> None:
+        """Says where the log begins later by now than the replay had to, if it does anywhere."""
+        gone = [
+            f"{topic} {partition} begins at offset {beginnings[topic, partition]}, the state is rebuilt from {start} on"
+            for (topic, partition), start in sorted(self._start.items())
+            if start < min(beginnings.get((topic, partition), 0), self.stop_at[topic, partition])
+        ]
+        if gone:
+            LOGGER.warning(
+                "events that were decided are no longer in the log, and features that look back to them are short: %s",
+                "; ".join(gone),
+                extra={"kind": "short"},
+            )
