@@ -9,12 +9,15 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
+import pytest
+
 from fraudstream.define.retention import Retention
 from fraudstream.kafka.tail import Record
 from fraudstream.pipelines import find_plan
 from fraudstream.settings import Settings, load_settings
 from fraudstream.store.bulk import insert_rows
-from fraudstream.store.erase import traces
+from fraudstream.store.erase import pattern_of, traces
 from fraudstream.store.retention import prune
 from fraudstream.store.tables import audit, cases, dead_letters, decisions, labels, notification_alerts, notifications
 from fraudstream.tokens.keyfile import add_key, make_keys, read_keys
@@ -118,6 +121,32 @@ def test_a_person_erased_is_in_no_text_of_the_store(
     ]
     assert subject not in str(rows(store, audit))
     assert rows(store, audit, audit.c.sequence)[-1]["action"] == "subject erased"
+
+
+ALONE = {
+    "4711": ["4711", '{"card":"4711"}', '{"card":4711,"x":1}', "of 4711.", r'{"note":"so:\n4711"}', "[1,4711]"],
+    "customer-4711": ["customer-4711", '"customer-4711"', "customer-4711.", "a customer-4711, b"],
+    'Jos\u00e9 "77%"': ['Jos\u00e9 "77%"', r'{"who":"Jos\u00e9 \"77%\""}', r'{"who":"Jos\u00E9 \"77%\""}'],
+    "a.b+c@d.org": ["<a.b+c@d.org>", '"a.b+c@d.org"', r'{"a":"x\ta.b+c@d.org"}'],
+}  # fmt: skip
+IN_ANOTHER = {
+    "4711": ["14711", "47110", "4711.50", "0.4711", "-4711", "customer-4711", "4711-b", "x4711", "4711x"],
+    "customer-4711": ["customer-47110", "mycustomer-4711", "customer_4711"],
+    'Jos\u00e9 "77%"': ['Marjos\u00e9 "77%"', "Jos\u00e9 77%"],
+    "a.b+c@d.org": ["axb+c@d.org", "xa.b+c@d.org", "a.b+c@d.orgs"],
+}
+
+
+@pytest.mark.parametrize("subject", ALONE)
+def test_a_subject_is_found_where_it_stands_by_itself(store_settings: Settings, subject: str) -> None:
+    """By SQL and by Polars alike, and not in the middle of another name or number."""
+    texts = [*ALONE[subject], *IN_ANOTHER[subject]]
+    store = made(store_settings)
+    with store.begin() as connection:
+        insert_rows(connection, labels, [("small", "labels", 0, n, text, "fraud", n) for n, text in enumerate(texts)])
+    assert traces(store, [subject, "tok_k1_another"]) == {"labels": len(ALONE[subject])}
+    found = pl.Series(texts).str.contains(pattern_of([subject, "tok_k1_another"]))
+    assert found.to_list() == [text in ALONE[subject] for text in texts]
 
 
 def test_the_example_of_the_page_is_accepted(pipeline_file: Path) -> None:

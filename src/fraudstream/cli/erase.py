@@ -51,7 +51,7 @@ def command(
     """
     from fraudstream.pipelines import find_plan
     from fraudstream.runner.sealed import sealed_naming
-    from fraudstream.store.erase import erase, other_keys, pipelines_in, spellings, traces
+    from fraudstream.store.erase import erase, other_keys, pattern_of, pipelines_in, traces
     from fraudstream.store.migrate import open_store
     from fraudstream.tokens.keyfile import check_changeable
     from fraudstream.tokens.source import key_file
@@ -78,10 +78,10 @@ def command(
     names = [subject, *tokens]
     erased = erase(store, names, _digest(subject, keys))
     left = traces(store, names)
-    texts = sorted(spellings(names))
+    pattern = pattern_of(names)
     for place, table in tables.items():
-        erased[place] = table.erase(texts)
-        count = table.traces(texts)
+        erased[place] = table.erase(pattern)
+        count = table.traces(pattern)
         left |= {place: count} if count else {}
     # Last: until then the tokens are what the person is found by.
     forgotten = {"keys": [], "letters": 0} if path is None else _forget(path, subject, letters)

@@ -113,8 +113,8 @@ class LakeTable:
             self._table.optimize.compact()
             self._table.vacuum(retention_hours=_UNREAD_FOR_H, dry_run=False)
 
-    def erase(self, spellings: Sequence[str]) -> int:
-        """Deletes the rows in which one of the texts stands, and the files they were in; returns how many rows.
+    def erase(self, pattern: str) -> int:
+        """Deletes the rows with a text that matches, and the files they were in; returns how many rows.
 
         Raises:
             LakeUnreachable: The folder or bucket does not answer.
@@ -125,7 +125,7 @@ class LakeTable:
         )
         deleted = 0
         with self._explained():
-            rows = self._naming(spellings).select(DAY, partition, offset).unique().collect()
+            rows = self._matching(pattern).select(DAY, partition, offset).unique().collect()
             # By where they stand, since the log keeps what was deleted by: a name would stay there.
             for (day, number), places in rows.group_by([DAY, partition], maintain_order=True):
                 offsets = ", ".join(map(str, sorted(places[offset])))
@@ -135,18 +135,18 @@ class LakeTable:
             self._table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
         return deleted
 
-    def traces(self, spellings: Sequence[str]) -> int:
-        """In how many rows one of the texts still stands."""
+    def traces(self, pattern: str) -> int:
+        """How many rows still have a text that matches."""
         assert self._table is not None
         with self._explained():
-            return int(self._naming(spellings).select(pl.len()).collect().item())
+            return int(self._matching(pattern).select(pl.len()).collect().item())
 
-    def _naming(self, spellings: Sequence[str]) -> pl.LazyFrame:
-        """The rows in which one of the texts stands, as the table is now."""
+    def _matching(self, pattern: str) -> pl.LazyFrame:
+        """The rows with a text that matches a regular expression, as the table is now."""
         assert self._table is not None
         self._table.update_incremental()
         texts = [name for name, kind in self._schema.items() if kind == pl.String]
-        found = pl.any_horizontal(pl.col(name).str.contains(text, literal=True) for name in texts for text in spellings)
+        found = pl.any_horizontal(pl.col(name).str.contains(pattern) for name in texts)
         return pl.scan_delta(self._table).filter(found)
 
     @contextmanager

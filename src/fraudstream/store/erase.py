@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     cast,
     delete,
     func,
@@ -39,6 +40,9 @@ from fraudstream.tokens.keys import PREFIX, key_of
 
 ERASED = "erased"
 _ESCAPED = re.compile(r"(?<=\\u)[0-9a-f]{4}")
+_SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
+_BEFORE, _BEHIND = r"(^|[^0-9A-Za-z_]|\\[bfnrt]|\\u[0-9A-Fa-f]{4})", r"($|[^0-9A-Za-z_])"
+_BEFORE_NUMBER, _BEHIND_NUMBER = _BEFORE.replace("z_]", "z_.-]"), r"($|[^0-9A-Za-z_.-]|\.($|[^0-9]))"
 
 
 def erase(store: Store, names: Collection[str], digest: str) -> dict[str, int]:
@@ -80,7 +84,21 @@ def erase(store: Store, names: Collection[str], digest: str) -> dict[str, int]:
     return changed
 
 
-def spellings(names: Collection[str]) -> set[str]:
+def pattern_of(names: Collection[str]) -> str:
+    """What a text matches that has one of these names in it by itself, not in the middle of another word or number.
+
+    It is a regular expression as PostgreSQL, Python and Rust read it alike.
+    """
+    return "|".join(sorted(map(_by_itself, _spellings(names))))
+
+
+def _by_itself(text: str) -> str:
+    before, behind = (_BEFORE_NUMBER, _BEHIND_NUMBER) if text.isdecimal() else (_BEFORE, _BEHIND)
+    literal = _SPECIAL.sub(lambda found: f"\\{found[0]}", text)
+    return f"{before if text[0].isalnum() else ''}{literal}{behind if text[-1].isalnum() else ''}"
+
+
+def _spellings(names: Collection[str]) -> set[str]:
     """How names may stand in JSON: as they are, and with the escapes that this and other languages' libraries write."""
     found = {
         spelling
@@ -136,7 +154,10 @@ def _count(connection: Connection, table: Table, names: Collection[str]) -> int:
 
 def _naming(table: Table, names: Collection[str], *columns: str) -> Iterator[ColumnElement[bool]]:
     """Conditions, one of which holds for a row that has a name in one of its texts."""
+    pattern, spellings = pattern_of(names), _spellings(names)
     for column in table.columns:
         if isinstance(column.type, Text | JSON) and (not columns or column.name in columns):
-            for written in spellings(names):
-                yield cast(column, String).contains(written, autoescape=True)
+            text = cast(column, String)
+            # That it is in there at all is found much faster, and in most rows it is not.
+            somewhere = or_(*(text.contains(written, autoescape=True) for written in spellings))
+            yield and_(somewhere, text.regexp_match(pattern))
