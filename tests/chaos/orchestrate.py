@@ -13,6 +13,7 @@ import argparse
 import faulthandler
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -198,11 +199,14 @@ def main() -> int:
     print(f"seed {seed}", flush=True)
     command = f"--kills {given.kills} --minutes {given.minutes:g} --rate {given.rate} --seed {seed}"
     result = Result(given.out, f"python tests/chaos/orchestrate.py {command}", seed, given.rate)
-    with tempfile.TemporaryDirectory(prefix="fraudstream-chaos-") as temporary:
-        folder: Path = given.keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        with Field(folder, seed, given.rate, proxied=True) as field:
-            Run(field, result, given.minutes, given.kills, most, given.check_minutes * 60).go(seed)
+    folder: Path = given.keep or Path(tempfile.mkdtemp(prefix="fraudstream-chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    with Field(folder, seed, given.rate, proxied=True) as field:
+        Run(field, result, given.minutes, given.kills, most, given.check_minutes * 60).go(seed)
+    if given.keep is None and not result.content["violations"]:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        print(f"all that there was is kept in {folder}", flush=True)
     summary: dict[str, Any] = {k: result.content[k] for k in ("seed", "hours", "kills", "violations", "stopped_by")}
     print(summary, result.content["violations_shown"], sep="\n", flush=True)
     return 1 if result.content["violations"] or result.content["trouble_of_the_run"] else 0

@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from fraudstream.errors import BrokerUnreachable, FencedError
+from fraudstream.errors import BrokerUnreachable, FencedError, FraudstreamError
 from fraudstream.kafka.admin import KafkaAdmin
 from fraudstream.kafka.client import LOGGER, build, client_config, explain
 from fraudstream.kafka.clientstats import ClientStatistics
@@ -31,6 +31,8 @@ _FENCED = {KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID}
 _FENCED_TEXT = KafkaError(KafkaError.FENCED_INSTANCE_ID).str()
 STATIC_SESSION_MS = 20_000
 """The session of a static member: its successor need not wait for its end, and most restarts of a broker take less."""
+STALE_FOR_S = 20.0
+"""So long a broker that has just come back may need until it knows all that was committed."""
 HANGING_AFTER_S = 25.0
 """Committed offsets that cannot be read for so long have a transaction on them that nobody ends: ours last 10 s, and
 the broker looks every 10 s for those that are over."""
@@ -74,6 +76,8 @@ class InputConsumer:
             before it returns. `lost` is true where they are already another member's and a commit would fail.
         on_hanging: Told when the committed offsets stay unreadable for longer than a transaction lasts; see
             `AlternatingProducer.close_hanging`. The question is asked once more then.
+        on_offsets: Asked of committed offsets whenever they were read, without those of partitions that have none. An
+            error it gives is raised, unless they are others within `STALE_FOR_S`.
 
     Attributes:
         statistics: What the client tells of itself.
@@ -89,6 +93,7 @@ class InputConsumer:
         on_assigned: PartitionsHandler | None = None,
         on_revoked: Callable[[list[TopicPartition], bool], None] | None = None,
         on_hanging: Callable[[], None] | None = None,
+        on_offsets: Callable[[dict[tuple[str, int], int]], FraudstreamError | None] | None = None,
     ) -> None:
         self._settings = settings
         self._topics = list(topics)
@@ -96,8 +101,9 @@ class InputConsumer:
         self._instance_id = instance_id
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
-        self._on_hanging = on_hanging
+        self._on_hanging, self._on_offsets = on_hanging, on_offsets
         self._consumer: Any = None
+        self._leaving = False
         self._member_id: str | None = None
         self._batch: list[Message] = []
         self._ends: dict[tuple[str, int], int] = {}
@@ -167,11 +173,25 @@ class InputConsumer:
 
         Raises:
             BrokerUnreachable: The group's coordinator did not answer in `timeout_s`.
+            FraudstreamError: What `on_offsets` gave.
         """
         asked = self.assignment() if partitions is None else partitions
         if not asked:
             return []
         asked = [TopicPartition(p.topic, p.partition) for p in asked]
+        deadline = time.monotonic() + STALE_FOR_S
+        while True:
+            answered = self._answered(asked, timeout_s)
+            there = {(each.topic, each.partition): each.offset for each in answered if each.offset >= 0}
+            wrong = self._on_offsets(there) if self._on_offsets is not None else None
+            if wrong is None:
+                return answered
+            if time.monotonic() > deadline:
+                raise wrong
+            LOGGER.warning("%s They are read again.", wrong.found, extra={"kind": "stale"})
+            time.sleep(1.0)
+
+    def _answered(self, asked: list[TopicPartition], timeout_s: float) -> list[TopicPartition]:
         try:
             answered = self._settled(asked, timeout_s)
         except KafkaException as failed:
@@ -269,10 +289,13 @@ class InputConsumer:
     def close(self) -> None:
         """Leaves the group; the revoked handler runs first."""
         if self._consumer is not None:
+            self._leaving = True
             self._consumer.close()
             self._consumer = None
 
     def _assigned(self, _: Any, partitions: list[TopicPartition]) -> None:
+        if self._leaving:
+            return  # the answer to joining comes too late: nobody will read
         self._ends.clear()
         self._member_id = self._consumer.memberid()
         self._batch.clear()  # what was fetched before belongs to the old assignment

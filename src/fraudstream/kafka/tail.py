@@ -267,39 +267,42 @@ def last_records(
     Raises:
         BrokerUnreachable, TopicError: They could not be read within `timeout_s`.
     """
-    deadline = time.monotonic() + timeout_s
-    found = []
-    consumer = _reader(settings, {})
+    deadline, admin = time.monotonic() + timeout_s, KafkaAdmin(settings)
+    begins, start = admin.beginning_offsets(topics), admin.end_offsets(topics)
+    found: dict[Place, Any] = {}
+    consumer, reach = _reader(settings, {}), 64
     try:
-        for place in KafkaAdmin(settings).partitions_of(topics):
-            begin, end = consumer.get_watermark_offsets(place, timeout=timeout_s)
-            start, reach, last = end, 64, None
-            while last is None and start > begin:
-                start, reach = max(begin, end - reach), reach * 16  # records of others and markers take offsets, too
-                last = _last_of(consumer, TopicPartition(place.topic, place.partition, start), wanted, deadline)
-            if last is not None:
-                at_ms = last.timestamp()[1]
-                found.append(Record(place.topic, place.partition, last.offset(), at_ms, last.key(), last.value()))
+        while left := [place for place, offset in start.items() if place not in found and offset > begins[place]]:
+            # Records of others and markers take offsets, too; all that is left is read at once.
+            start |= {place: max(begins[place], start[place] - reach) for place in left}
+            consumer.assign([TopicPartition(*place, start[place]) for place in left])
+            found |= _last_of(consumer, set(left), wanted, deadline)
+            reach *= 16
     except KafkaException as failed:
         raise explain(settings, failed.args[0], f"Reading the end of {', '.join(topics)}") from None
     finally:
         consumer.close()
-    return found
+    return [
+        Record(*place, last.offset(), last.timestamp()[1], last.key(), last.value())
+        for place, last in sorted(found.items())
+    ]
 
 
-def _last_of(consumer: Any, start: TopicPartition, wanted: Callable[[bytes | None], bool], deadline: float) -> Any:
-    """The last wanted message of a partition from an offset on; None where there is none."""
-    consumer.assign([start])
-    last = None
-    while time.monotonic() < deadline:
-        message = consumer.poll(0.1)
-        if message is None:
-            continue
-        error = message.error()
-        if error is None:
-            last = message if wanted(message.value()) else last
-        elif error.code() == KafkaError._PARTITION_EOF:
-            return last
-        elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
-            raise KafkaException(error)
-    raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+def _last_of(
+    consumer: Any, left: set[Place], wanted: Callable[[bytes | None], bool], deadline: float
+) -> dict[Place, Any]:
+    """The last wanted message of each partition assigned, from where it was assigned to its end."""
+    last: dict[Place, Any] = {}
+    while left:
+        if time.monotonic() > deadline:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        for message in consumer.consume(1_000, 0.1):
+            error, place = message.error(), (message.topic(), message.partition())
+            if error is None:
+                if wanted(message.value()):
+                    last[place] = message
+            elif error.code() == KafkaError._PARTITION_EOF:
+                left.discard(place)
+            elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
+                raise KafkaException(error)
+    return last

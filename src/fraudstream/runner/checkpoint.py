@@ -183,6 +183,18 @@ class Checkpoints:
         for path in snapshots_in(self._folder):
             path.unlink(missing_ok=True)
 
+    def ahead_of(self, committed: Mapping[Place, int]) -> bool:
+        """Whether a snapshot of this log is beyond offsets: they went back, or what it holds was never committed."""
+        for path in snapshots_in(self._folder):
+            try:
+                header = read_header(path)
+            except StateError:
+                continue
+            positions = from_text(header.offsets)
+            if header.log == self._log and any(positions.get(place, 0) > offset for place, offset in committed.items()):
+                return True
+        return False
+
     def newest(self, committed: Mapping[Place, int]) -> Restored:
         """The newest state that is not beyond what was committed: from a snapshot, or a new one."""
         self._finish()

@@ -24,6 +24,7 @@ from fraudstream.kafka.identity import log_identity
 from fraudstream.kafka.subjects import output_schemas
 from fraudstream.plan.plan import Plan
 from fraudstream.runner.checkpoint import TOKEN_KEY, Checkpoints
+from fraudstream.runner.covered import guard
 from fraudstream.runner.hanging import closer
 from fraudstream.runner.inputs import features_beyond_key, input_topics, not_alone
 from fraudstream.runner.intake import Intake
@@ -129,7 +130,11 @@ def _started(
         producer = AlternatingProducer(settings, member)
         transacted = {*(route.topic for route in plan.pipeline.routes), plan.pipeline.dead_letters.name}
         written = {name: topics[name] for name in sorted(transacted)}
-        consumer_of = partial(consuming, on_hanging=closer(settings, plan, producer, group, written))
+        consumer_of = partial(
+            consuming,
+            on_hanging=closer(settings, plan, producer, group, written),
+            on_offsets=guard(settings, plan, group, written, checkpoints.ahead_of),
+        )
     else:
         producer = AtLeastOnceProducer(settings)
         consumer_of = partial(_lending_commits, consuming, producer)
