@@ -236,6 +236,9 @@ class ModelConsumer:
     def lag(self) -> dict[Place, int | None]:
         return {(INPUT, p): end - self._at[p] for p, end in enumerate(self._process.broker.ends)} if self._at else {}
 
+    def beginnings(self) -> dict[Place, int]:
+        return {(INPUT, p): 0 for p in range(len(self._process.broker.ends))}
+
     def group_metadata(self) -> object:
         return self
 

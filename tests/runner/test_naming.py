@@ -46,12 +46,17 @@ def test_a_token_is_found_too() -> None:
     assert names(b'{"card":"tok_k1_abc"}', as_in_records("4111111111111111", ["tok_k1_abc"]))
 
 
-@given(st.integers(2**27, 2**63 - 1) | st.integers(-(2**63), -(2**27)), st.integers(0, 2**63 - 1))
-def test_a_number_is_found_as_avro_and_protobuf_write_it(number: int, another: int) -> None:
+@given(st.integers(2**27, 2**63 - 1) | st.integers(-(2**63), -(2**27)))
+def test_a_number_is_found_as_avro_and_protobuf_write_it(number: int) -> None:
     searched = as_in_records(str(number), [])
     for written in (avro(number), protobuf(number), struct.pack("<q", number), str(number).encode()):
         assert names(written, searched)
-    assert another == number or not names(struct.pack("<q", another), searched)
+
+
+def test_another_card_is_not_found_for_this_one() -> None:
+    searched, another = as_in_records("4111111111111111", []), 4111111111111129
+    for written in (avro(another), protobuf(another), struct.pack("<q", another), str(another).encode()):
+        assert not names(written, searched)
 
 
 def test_of_a_small_number_only_the_digits_are_looked_for() -> None:
