@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from fraudstream.define.decision import Action, Outcome, RiskLevel, Rule
+from fraudstream.define.pipeline import Pipeline
 from fraudstream.errors import DefinitionError
 from fraudstream.notify.channels.apprise import AppriseChannel
 from fraudstream.notify.channels.webhook import Webhook
@@ -158,11 +159,15 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, key: s
     assert "t0ken" not in str(error.value)
 
 
-def test_a_rule_or_pipeline_that_is_not_there_would_be_silence_and_is_said(tmp_path: Path) -> None:
+def two_pipelines() -> tuple[Pipeline, Pipeline]:
+    """`small`, and `other` with a rule X alone."""
     found = pipeline()
-    other = msgspec.structs.replace(
-        found, name="other", rules=(Rule(code="X", when="amount > 1", action=Action.BLOCK),)
-    )
+    only = (Rule(code="X", when="amount > 1", action=Action.BLOCK),)
+    return found, msgspec.structs.replace(found, name="other", rules=only)
+
+
+def test_a_rule_or_pipeline_that_is_not_there_would_be_silence_and_is_said(tmp_path: Path) -> None:
+    found, other = two_pipelines()
     text = "channels:\n  a:\n    url: ${U}\n    when:\n      - {rules: [HIGH, HIHG, X]}\n      - pipelines: smal\n"
     (tmp_path / "notify.yaml").write_text(text)
     declared = load_notifications(tmp_path / "notify.yaml", {"U": "json://localhost"})
@@ -176,10 +181,7 @@ def test_a_rule_or_pipeline_that_is_not_there_would_be_silence_and_is_said(tmp_p
 
 def test_notifiers_of_several_pipelines_may_share_a_file(tmp_path: Path) -> None:
     """What a condition says of a pipeline that is told of elsewhere is looked up there, and there alone."""
-    found = pipeline()
-    other = msgspec.structs.replace(
-        found, name="other", rules=(Rule(code="X", when="amount > 1", action=Action.BLOCK),)
-    )
+    found, other = two_pipelines()
     text = "channels: {a: {url: '${U}', when: [{rules: HIGH}, {pipelines: other, rules: X}]}}"
     (tmp_path / "notify.yaml").write_text(text)
     declared = load_notifications(tmp_path / "notify.yaml", {"U": "json://localhost"})

@@ -257,6 +257,19 @@ def _there(
     return there
 
 
+def all_records(settings: Settings, topic: str) -> Iterator[Record]:
+    """The committed records that a topic holds now, those of each partition in their order.
+
+    Raises:
+        BrokerUnreachable, TopicError: The topic cannot be read.
+    """
+    tail = TopicTail(settings, [topic], from_beginning=True)
+    try:
+        yield from tail.to_end()
+    finally:
+        tail.close()
+
+
 def last_records(
     settings: Settings, topics: Sequence[str], wanted: Callable[[bytes | None], bool], timeout_s: float = 60.0
 ) -> list[Record]:

@@ -16,7 +16,7 @@ from fraudstream.engine.decode import Decoder
 from fraudstream.engine.event_ids import EventIds
 from fraudstream.errors import DataError, UsageError
 from fraudstream.kafka.decoding import AsJson
-from fraudstream.kafka.tail import Record, TopicTail
+from fraudstream.kafka.tail import all_records
 from fraudstream.plan.plan import Plan
 from fraudstream.replay.recorded import Decision, Ledger, Outputs
 from fraudstream.runner.labels import DecodedLabels, decode_labels
@@ -86,7 +86,7 @@ def past_in_topic(settings: Settings, plan: Plan, decision: Decision, ledger: Le
     """
     wanted = _places(ledger, decision)
     found: dict[tuple[int, int], tuple[bytes, int]] = {}
-    for record in _read(settings, decision.input.topic):
+    for record in all_records(settings, decision.input.topic):
         place = (record.partition, record.offset)
         if place in wanted:
             found[place] = (record.value or b"", record.timestamp_ms)
@@ -153,7 +153,7 @@ def labels_in_topic(settings: Settings, plan: Plan) -> PastLabels | None:
     labels = plan.pipeline.labels
     if labels is None or not plan.label_retention_ms:
         return None
-    records = list(_read(settings, labels.name))
+    records = list(all_records(settings, labels.name))
     times = np.array([each.timestamp_ms for each in records], np.int64)
     return _labels(
         plan, [each.value for each in records], times, np.array([each.partition for each in records], np.int64)
@@ -197,14 +197,6 @@ def batch_of(plan: Plan, decoder: Decoder, past: Past, rows: slice, topic: str) 
             "Give the pipeline's file as it was then.",
         )
     return Batch.of(decoded, topic, past.partition[rows].astype(np.int32), past.offset[rows])
-
-
-def _read(settings: Settings, topic: str) -> Iterable[Record]:
-    tail = TopicTail(settings, [topic], from_beginning=True)
-    try:
-        yield from tail.to_end()
-    finally:
-        tail.close()
 
 
 def _places(ledger: Ledger, decision: Decision) -> dict[tuple[int, int], int]:

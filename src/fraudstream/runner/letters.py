@@ -13,7 +13,7 @@ import numpy as np
 
 from fraudstream.engine.deadletter import NOTE
 from fraudstream.kafka.resend import Spot
-from fraudstream.kafka.tail import Record, TopicTail
+from fraudstream.kafka.tail import all_records
 from fraudstream.settings import Settings
 
 
@@ -48,7 +48,7 @@ class SentAgain:
 
     def __init__(self, settings: Settings, topic: str) -> None:
         found: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
-        for record in _records(settings, topic):
+        for record in all_records(settings, topic):
             if not (record.value or b"").startswith(NOTE):
                 continue
             with suppress(ValueError, KeyError, TypeError):  # no redrive wrote it
@@ -71,7 +71,7 @@ def read_letters(settings: Settings, topic: str, pipeline: str) -> Iterator[Lett
     Raises:
         BrokerUnreachable, TopicError: The topic cannot be read.
     """
-    for record in _records(settings, topic):
+    for record in all_records(settings, topic):
         try:
             members = msgspec.json.decode(record.value or b"", type=dict[str, Any])
             if members["pipeline"] != pipeline or "redriven" in members:
@@ -81,15 +81,6 @@ def read_letters(settings: Settings, topic: str, pipeline: str) -> Iterator[Lett
         except (ValueError, KeyError, TypeError):
             continue  # no scorer wrote it
         yield letter
-
-
-def _records(settings: Settings, topic: str) -> Iterator[Record]:
-    """What a topic holds now."""
-    tail = TopicTail(settings, [topic], from_beginning=True)
-    try:
-        yield from tail.to_end()
-    finally:
-        tail.close()
 
 
 def spot_of(members: dict[str, Any]) -> Spot:
